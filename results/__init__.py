@@ -1,0 +1,1 @@
+"""Published baselines, as data files; nothing to import."""

@@ -1,0 +1,1 @@
+"""The curriculum that makes a Kangaroo from parts: its five stages as values."""
