@@ -1,0 +1,41 @@
+"""What a model must be able to do: one method. Every further ability is a further protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
+
+from kangaroo_eval.types import Request, Response
+
+
+class Model(Protocol):
+    """A video-language model. `name` goes into file names and tables."""
+
+    name: str
+
+    def respond(self, requests: Iterable[Request]) -> Iterator[Response]:
+        """Answer greedily: one response for each request, in order.
+
+        Requests about one video come directly after each other. Requests are made while they are read, so an
+        adapter that reads no further than it must lets the next video be decoded meanwhile.
+        """
+        ...
+
+
+@runtime_checkable
+class FrameSized(Protocol):
+    """A model that wants frames of `frame_size` x `frame_size` pixels; others get 448 x 448."""
+
+    frame_size: int
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A model that can say what it is. `model_hash` names its weights and code-relevant settings; `dtype` the
+    arithmetic; `notes` are caveats that every output must show (for example "untrained weights"); `settings`
+    are further facts for the run record."""
+
+    model_hash: str
+    dtype: str
+    notes: tuple[str, ...]
+    settings: Mapping[str, object]

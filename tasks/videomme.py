@@ -1,0 +1,116 @@
+"""Video-MME: 900 videos of three durations, three four-option questions each, with and without subtitles.
+
+Prompt: MME-Benchmarks/Video-MME, README. Reader and metric: thanku-all/parse_answer, eval_your_results.py, the
+script that README points to. Subtitles at the sampled frames: look4u-ok/video-slicer, slice_and_extract.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from kangaroo_eval.answers import careful_choice, official_choice
+from kangaroo_eval.rows import read_rows
+from kangaroo_eval.task import Folder, Published, Source, Task
+from kangaroo_eval.types import Cue, Sample, Video, View
+
+DURATIONS = ("short", "medium", "long")
+INSTRUCTION = (
+    "Select the best answer to the following multiple-choice question based on the video. "
+    "Respond with only the letter (A, B, C, or D) of the correct option."
+)
+
+
+def read(root: Path) -> Iterator[Sample]:
+    """The rows of test-00000-of-00001.parquet. Videos are `data/{videoID}.mp4`, `.MP4` or `.mkv` (or under
+    `video/`, as VLMEvalKit leaves them), subtitles `subtitle/{videoID}.srt` where the video has any."""
+    folder = Folder(root)
+    file = Path(folder.first("videomme/test-00000-of-00001.parquet", "test-00000-of-00001.parquet"))
+    for row in read_rows(file):
+        name = row.text("videoID")
+        options = row.texts("options", least=4, most=4)
+        places = [f"{place}/{name}{end}" for place in ("data", "video") for end in (".mp4", ".MP4", ".mkv")]
+        yield Sample(
+            id=row.text("question_id"),
+            video=Video(folder.first(*places), subtitles=folder.find(f"subtitle/{name}.srt")),
+            question=row.text("question"),
+            choices=options,
+            target=row.one_of("answer", tuple("ABCD")),
+            tags={
+                "duration": row.one_of("duration", DURATIONS),
+                "domain": row.text("domain"),
+                "sub_category": row.text("sub_category"),
+                "task_type": row.text("task_type"),
+            },
+        )
+
+
+def prompt(sample: Sample, view: View) -> str:
+    """The authors' prompt without subtitles."""
+    question = "\n".join((sample.question, *sample.choices))
+    return f"{INSTRUCTION}\n{question}\nThe best answer is:"
+
+
+def subtitles_at(view: View) -> list[str]:
+    """For each sampled frame the first cue with start < t < end, times in whole milliseconds as pysubs2 gives
+    them; no de-duplication, frames without a cue left out (video-slicer, slice_and_extract.py)."""
+    return [text for time in view.frame_times if (text := _text_at(view.cues, round(time * 1000)))]
+
+
+def _text_at(cues: tuple[Cue, ...], now: int) -> str:
+    shown = (cue.text for cue in cues if round(cue.start * 1000) < now < round(cue.end * 1000))
+    return next(shown, "").strip()
+
+
+def prompt_with_subtitles(sample: Sample, view: View) -> str:
+    """The authors' prompt with subtitles; a video without any gets the prompt without."""
+    if not view.cues:
+        return prompt(sample, view)
+    lines = "\n".join(subtitles_at(view))
+    return f"This video's subtitles are listed below:\n{lines}\n{prompt(sample, view)}"
+
+
+VIDEOMME = Task(
+    name="videomme",
+    version=1,
+    title="Video-MME (without subtitles)",
+    source=Source(
+        folder="videomme",
+        annotations=("videomme/test-00000-of-00001.parquet", "test-00000-of-00001.parquet"),
+        homepage="https://video-mme.github.io",
+        hub="lmms-lab/Video-MME",
+        licence="academic research only; no redistribution",
+        citation="Fu et al., Video-MME, arXiv:2405.21075",
+        mini="kangaroo_eval.miniworld:make",
+    ),
+    read=read,
+    prompt=prompt,
+    scorer=careful_choice,
+    official=official_choice("videomme", drop_unreadable=True),
+    official_rule="videomme",
+    breakdown=("duration", "domain", "sub_category", "task_type"),
+    max_new_tokens=64,
+    frames=64,
+    sampler="videomme",
+    published=Published(
+        table="IV",
+        column="overall_wo",
+        samples=2700,
+        breakdown={f"{name}_wo": ("duration", name) for name in DURATIONS},
+    ),
+    notes=("the official accuracy leaves unreadable answers out of its denominator",),
+)
+
+VIDEOMME_SUBTITLES = dataclasses.replace(
+    VIDEOMME,
+    name="videomme_subtitles",
+    title="Video-MME (with subtitles at the sampled frames)",
+    prompt=prompt_with_subtitles,
+    published=Published(
+        table="IV",
+        column="overall_w",
+        samples=2700,
+        breakdown={f"{name}_w": ("duration", name) for name in DURATIONS},
+    ),
+)

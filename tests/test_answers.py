@@ -1,0 +1,224 @@
+"""Readers of answers: the official rules against the authors' own outputs, the careful one against people."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import pytest
+
+from kangaroo_eval.answers import careful_choice, official_choice, read
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.types import Sample, Video
+
+OPTIONS = ("Fishing", "Catching the drone", "Launching the drone", "Sunbathing")
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    return json.loads((shared / "golden/long_video_answers.json").read_text())
+
+
+def test_videomme_official_equals_the_authors_script(golden):
+    assert len(golden) == 41
+    for case in golden:
+        expected = case["videomme"]["official_v2_parse_answer"]
+        expected = None if expected == "''" else expected
+        assert read("videomme", case["response"], OPTIONS).answer == expected, case["response"]
+
+
+def test_mlvu_official_equals_the_authors_script(golden):
+    for case in golden:
+        expected = case["mlvu"]["official"]
+        expected = None if expected == "∅wrong" else expected
+        assert read("mlvu", case["response"], OPTIONS).answer == expected, case["response"]
+
+
+def _plain_videomme(s: str) -> str:
+    """A second transcription of eval_your_results.py's extract_characters_regex, kept plain on purpose."""
+    s = s.strip()
+    answer_prefixes = [
+        "The best answer is",
+        "The correct answer is",
+        "The answer is",
+        "The answer",
+        "The best option is" + "The correct option is",
+        "Best answer:" + "Best option:",
+        "Answer:",
+        "Option:",
+        "The correct answer",
+        "The correct option",
+    ]
+    for answer_prefix in answer_prefixes:
+        s = s.replace(answer_prefix, "")
+    if len(s.split()) > 10 and not re.search("[ABCD]", s):
+        return ""
+    matches = re.search(r"[ABCD]", s)
+    if matches is None:
+        return ""
+    return matches[0]
+
+
+def _plain_mlvu(pred: str, gold: str) -> bool:
+    """A second transcription of choice_bench.py's check_ans."""
+    if ")" in pred:
+        index = pred.index(")")
+        pred = pred[index - 1 : index]
+    return pred == gold
+
+
+PIECES = [
+    *"ABCDEFabcd().:, \n*",
+    "The answer is ",
+    "The best answer is",
+    "Answer: ",
+    "Best option:",
+    "The correct option",
+    "The",
+    " Answer",
+    "Option:",
+    "cat ",
+    "答案",
+    "not ",
+    "Both ",
+]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_official_rules_equal_a_plain_transcription(seed):
+    draw = random.Random(seed)
+    text = "".join(draw.choice(PIECES) for _ in range(draw.randrange(0, 14)))
+    assert (read("videomme", text, OPTIONS).answer or "") == _plain_videomme(text)
+    for gold in "ABCD":
+        assert (read("mlvu", text, OPTIONS).answer == gold) == _plain_mlvu(text, gold)
+
+
+CLEAR = {
+    "A": "A",
+    "B.": "B",
+    "(C)": "C",
+    "b": "B",
+    " d \n": "D",
+    "**C**": "C",
+    "Ｂ": "B",
+    "（Ｃ）": "C",
+    "D. A book": "D",
+    "B) Catching the drone": "B",
+    "b) catching": "B",
+    "C) Launching the drone": "C",
+    "The answer is C": "C",
+    "The best option is B": "B",
+    "Best option: C": "C",
+    "Best Option: (D": "D",
+    "Answer: C": "C",
+    "ANSWER: B": "B",
+    "Correct answer: B": "B",
+    "The answer is B. A car": "B",
+    "The best answer is: D. Brown.": "D",
+    "The answer is (B) Catching the drone.": "B",
+    "Based on the video, the answer is D": "D",
+    "I think it is B, not A.": "B",
+    "A person is fishing, so the answer is B.": "B",
+    "The answer is not A but C": "C",
+    "(A) fishing is wrong; (B) is right": "B",
+    "C\n\nExplanation: A is wrong because D happens later.": "C",
+    "<answer>B</answer>": "B",
+    "答案是B": "B",
+    "答案：Ｃ": "C",
+    "应该选D。": "D",
+    r"So we get \boxed{B}.": "B",
+    r"\boxed{\text{C}}": "C",
+    "<think>Maybe A. The answer is A? No.</think>\nB": "B",
+    "A... no, B": "B",
+    "Option D": "D",
+    "Catching the drone": "B",
+    "The man is catching the drone on the lake shore.": "B",
+    '{"answer": "C"}': "C",
+    "A man walks in, a dog follows. Therefore the correct answer is **D**.": "D",
+    "I would choose option C because the drone is in his hand.": "C",
+}
+UNREADABLE = [
+    "",
+    "2",
+    "AB",
+    "E",
+    "Either A or B",
+    "Both (A) and (C)",
+    "None of the above",
+    "I cannot determine the answer from the video.",
+    "A man is walking.",
+    "I think the video shows a lake.",
+    "C is cleaning the kitchen",
+    "[LMMS_EVAL_REQUEST_FAILED] A",
+    "Failed to obtain answer via API.",
+    "The answer is a drone.",
+    "It is a person who fishes.",
+    "<think>The answer is B",
+    "I'm sorry, but I can't see A clearly.",
+    "!!!!",
+    "It's a tie.",
+]
+
+
+@pytest.mark.parametrize("text", CLEAR)
+def test_careful_reads_what_a_person_reads(text):
+    assert read("careful", text, OPTIONS).answer == CLEAR[text]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_careful_admits_what_a_person_could_not_tell(text):
+    assert read("careful", text, OPTIONS).answer is None
+
+
+def test_careful_span_points_at_the_letter_it_read():
+    text = "（Ａ） is wrong. 答案是Ｂ。"
+    reading = read("careful", text, OPTIONS)
+    assert reading.answer == "B"
+    assert text[slice(*reading.span)] == "Ｂ"
+
+
+def test_careful_reads_an_option_whose_text_begins_with_a_letter():
+    options = ("C is cooking a meal", "C is cleaning the kitchen", "C sleeps")
+    assert read("careful", "C is cleaning the kitchen", options).answer == "B"
+
+
+def test_careful_prefers_the_longer_of_two_nested_options():
+    options = ("red", "dark red", "blue", "green")
+    assert read("careful", "It was dark red.", options).answer == "B"
+
+
+def test_careful_never_raises_on_noise():
+    draw = random.Random(1)
+    for _ in range(2000):
+        text = "".join(draw.choice([*PIECES, "\\boxed{", "<think>", "</think>", "选"]) for _ in range(draw.randrange(12)))
+        answer = read("careful", text, OPTIONS).answer
+        assert answer is None or answer in "ABCD"
+
+
+def test_unknown_rule_lists_the_names():
+    with pytest.raises(UserError, match="careful, mlvu, videomme"):
+        read("lmms", "A", OPTIONS)
+
+
+def _sample(choices, target):
+    return Sample("1", Video("v.mp4"), "q", choices, target)
+
+
+def test_scores_count_unreadable_as_wrong_or_leave_it_out_as_the_rule_says():
+    sample = _sample(OPTIONS, "B")
+    assert official_choice("videomme", drop_unreadable=True)(sample, "no idea").value is None
+    assert official_choice("mlvu")(sample, "no idea").value == 0
+    assert careful_choice(sample, "no idea").value == 0
+    assert careful_choice(sample, "B").value == 1
+
+
+def test_either_of_two_equal_options_is_right_for_the_careful_reader_only():
+    sample = _sample(("red", "blue", "blue", "green"), "C")
+    assert careful_choice(sample, "B").value == 1
+    assert official_choice("mlvu")(sample, "B)").value == 0
+
+
+def test_an_item_without_a_right_option_is_wrong_whatever_is_said():
+    sample = _sample(OPTIONS, "@")
+    assert [careful_choice(sample, letter).value for letter in "ABCD"] == [0, 0, 0, 0]
