@@ -1,0 +1,78 @@
+"""What the commands share: errors to exit codes, logging, where data and cache are."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from kangaroo_eval.errors import UserError
+
+INTERRUPTED = 130
+
+
+def guarded(options: argparse.Namespace, command: list[str]) -> int:
+    """Run the command's module; every user error is one line on stderr and its documented exit code."""
+    options.command_line = command
+    _log(options)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        module = importlib.import_module(f"kangaroo_eval.cli.{options.command}")
+        code: int = module.command(options)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(f"kangaroo-eval: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(
+            "kangaroo-eval: interrupted. Every answer so far is kept; the same command resumes",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) left; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class _Handler(logging.Handler):
+    """Log lines above the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(f"kangaroo-eval: {record.getMessage()}", file=sys.stderr)
+
+
+def _log(options: argparse.Namespace) -> None:
+    logger = logging.getLogger("kangaroo_eval")
+    logger.handlers = [_Handler()]
+    logger.propagate = False
+    logger.setLevel(logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING)
+
+
+def data_root(options: argparse.Namespace) -> Path | None:
+    """--data-root, else $KANGAROO_EVAL_DATA, else None."""
+    given = options.data_root or os.environ.get("KANGAROO_EVAL_DATA")
+    return Path(given).expanduser() if given else None
+
+
+def cache_dir() -> Path:
+    """$KANGAROO_EVAL_CACHE, else the user's cache folder."""
+    given = os.environ.get("KANGAROO_EVAL_CACHE")
+    if given:
+        return Path(given).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "kangaroo-eval"
+
+
+def split(words: list[str] | None) -> tuple[str, ...]:
+    """`["a,b", "c"]` -> `("a", "b", "c")`."""
+    return tuple(name for word in words or () for name in word.split(",") if name.strip())

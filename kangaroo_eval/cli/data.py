@@ -1,0 +1,46 @@
+"""`kangaroo-eval data [ls|verify|mini] [TASK...]`: before any model loads."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from kangaroo_eval.cli.common import cache_dir, data_root, split
+from kangaroo_eval.data import Located, locate, read_samples
+from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.registry import get_task, task_names
+from kangaroo_eval.task import Task
+
+ACTIONS = ("ls", "verify", "mini")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Say where each task's data is, check it (exit 6 when something is wrong), or make the mini copies."""
+    if options.action not in ACTIONS:
+        raise UserError(f"data {options.action!r}: choose one of {', '.join(ACTIONS)}")
+    root = data_root(options)
+    broken = 0
+    for name in split(options.task) or task_names():
+        task = get_task(name)
+        if options.action == "ls":
+            here = root is not None and (root / task.source.folder).is_dir()
+            print(f"{task.name:24}{root / task.source.folder if root and here else 'not there'}")
+            continue
+        found = locate(task, "mini" if options.action == "mini" else options.data, root, cache_dir())
+        if options.action == "mini":
+            print(f"{task.name:24}{found.root}")
+        else:
+            broken += _verify(task, found)
+    if broken:
+        raise DataError(f"{broken} tasks have missing videos")
+    return 0
+
+
+def _verify(task: Task, found: Located) -> bool:
+    samples = read_samples(task, found.root)
+    videos = {sample.video.path for sample in samples}
+    missing = sorted(path for path in videos if not os.path.exists(path))
+    print(f"{task.name:24}{found.kind}: {len(samples)} samples, {len(videos)} videos, {len(missing)} missing")
+    for path in missing[:20]:
+        print(f"  missing: {path}")
+    return bool(missing)

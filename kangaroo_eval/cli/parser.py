@@ -1,0 +1,179 @@
+"""Every command and flag. Imports argparse alone."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+COMMANDS = {
+    "run": "infer, score and report (the default); the same line again resumes",
+    "score": "score again, offline, or score answers made elsewhere",
+    "report": "tables beside the published baselines",
+    "tasks": "list the benchmarks, or show one",
+    "models": "list the models",
+    "data": "find, check or make benchmark data",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose mistakes are one line and exit code 1."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, with the near miss of an unknown flag."""
+        if message.startswith("unrecognized arguments: "):
+            import difflib
+
+            word = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            message = f"unknown flag or word {word!r}" + (f". Did you mean {near[0]}?" if near else "")
+        self.exit(1, f"kangaroo-eval: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Refuse unknown words here, where the sub-command's own flags are known."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error("unrecognized arguments: " + " ".join(rest))
+        return found, rest
+
+
+def make_parser(script: str) -> Parser:
+    """The whole command line; `script` is argv[0], for the version line only."""
+    parser = Parser(
+        prog="kangaroo-eval",
+        description="Evaluate video-language models. Without a command word, `run` is meant:\n"
+        "  kangaroo-eval --tasks videomme,mlvu --frames 64",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="kangaroo-eval COMMAND --help lists a command's flags.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    made = {
+        name: commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:],
+            prog=f"kangaroo-eval {name}",
+            allow_abbrev=False,
+        )
+        for name, text in COMMANDS.items()
+    }
+    _run(made["run"])
+    _score(made["score"])
+    _report(made["report"])
+    _tasks(made["tasks"])
+    _common(made["models"])
+    _data(made["data"])
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser, *_: object) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        from kangaroo_eval import __version__
+
+        parser.exit(0, f"kangaroo-eval {__version__}\n")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no tables")
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", default="auto", help="auto, real or mini: auto takes real data, else the mini copy"
+    )
+    parser.add_argument(
+        "--data-root", metavar="DIR", help="folder of the benchmarks (default: $KANGAROO_EVAL_DATA)"
+    )
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tasks", "-t", nargs="+", metavar="TASK", help="comma or space separated; all for every task")
+    add(
+        "--model",
+        "-M",
+        default="kangaroo-tiny",
+        metavar="NAME[:ARG]",
+        help="default: kangaroo-tiny (bundled)",
+    )
+    add("--model-args", "-a", default="", metavar="K=V,...", help="options of the model")
+    add(
+        "--frames", "--nframes", "--max-frames-num", type=int, metavar="N", help="frames a video (the task's)"
+    )
+    add("--fps", type=float, metavar="F", help="frames by rate instead")
+    add("--max-frames", type=int, metavar="N", help="the cap of --fps")
+    add(
+        "--sampler",
+        default="uniform",
+        help="uniform (segment centres), endpoints, official (the benchmark's)",
+    )
+    add("--decoder", default="pyav", help="pyav, decord or torchcodec")
+    _where(parser)
+    add("--limit", "-L", type=float, metavar="N|0.x", help="the first N samples, or a share of them")
+    add("--samples", "-E", metavar="IDS|FILE", help="these samples: ids by comma, or a file with one a line")
+    add("--subset", metavar="SEED:N", help="N samples, seeded, stratified by video")
+    add("--batch-size", "-b", default="auto", metavar="N|auto", help="questions of one video at a time")
+    add("--device", help="cpu, cuda, cuda:1, ...")
+    add("--dtype", help="float32, bfloat16 or float16")
+    add("--workers", type=int, metavar="N", help="decode processes (default: one a core)")
+    add(
+        "--output",
+        "-o",
+        "--output-path",
+        metavar="DIR",
+        help="default: results/runs/<model>-<frames>f[-mini]",
+    )
+    add("--fresh", action="store_true", help="start anew; the old run is kept aside")
+    add("--on-missing", default="fail", help="fail or skip when videos are missing")
+    add("--min-coverage", type=float, default=0.99, metavar="SHARE", help="below it there is no score")
+    add(
+        "--decode-timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give a video up after this long",
+    )
+    add("--dry-run", action="store_true", help="tasks, samples, videos, missing files and frames; no model")
+    add("--seed", type=int, default=0)
+    add("--json", action="store_true", help="one machine-readable line last")
+    _common(parser)
+
+
+def _score(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", nargs="?", metavar="RUN", help="a run directory to score again")
+    add("--task", help="with --answers: the task they answer")
+    add("--answers", metavar="FILE", help='JSON lines {"id", "text"}')
+    add("--output", "-o", "--output-path", metavar="DIR", help="where scores of --answers go")
+    add("--ignore-unknown", action="store_true", help="leave out answers to unknown ids")
+    add("--min-coverage", type=float, metavar="SHARE", help="below it there is no score (default 0.99)")
+    add(
+        "--show-differences",
+        action="store_true",
+        help="list the answers that the two readers read differently",
+    )
+    add("--json", action="store_true", help="one machine-readable line last")
+    _where(parser)
+    _common(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    parser.add_argument("--format", default="terminal", help="terminal or markdown")
+    parser.add_argument("--output", "-o", metavar="FILE", help="write there instead of printing")
+    _common(parser)
+
+
+def _tasks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="ls", help="ls or show")
+    parser.add_argument("name", nargs="?", help="the task to show")
+    _common(parser)
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="ls", help="ls, verify or mini")
+    parser.add_argument("task", nargs="*", help="tasks (default: all)")
+    _where(parser)
+    _common(parser)

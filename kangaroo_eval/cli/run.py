@@ -1,0 +1,155 @@
+"""`kangaroo-eval [run]`: a thin layer over `kangaroo_eval.evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.cli.common import cache_dir, data_root, split
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan
+
+
+def command(options: argparse.Namespace) -> int:
+    """Run, print the tables, return the exit code."""
+    config = make_config(options)
+    if options.dry_run:
+        print(_dry_run(make_plan(config), config))
+        return 0
+    from kangaroo_eval.report import terminal
+    from kangaroo_eval.results import summary
+    from kangaroo_eval.runner import run
+
+    show = not options.quiet
+    with _Bars() as bars:
+        results = run(config, progress=bars.update if show else None)
+    if show:
+        print(terminal(results.data, colour=sys.stdout.isatty()))
+        print(f"\nrun directory: {results.path}")
+    if options.json:
+        print(json.dumps(summary(results.path, results.data)))
+    return results.exit_code
+
+
+def make_config(options: argparse.Namespace) -> RunConfig:
+    """The run that these flags ask for."""
+    return RunConfig(
+        tasks=split(options.tasks),
+        model=options.model,
+        model_args=_pairs(options.model_args),
+        frames=options.frames,
+        fps=options.fps,
+        max_frames=options.max_frames,
+        sampler=options.sampler,
+        decoder=options.decoder,
+        data=options.data,
+        data_root=data_root(options),
+        cache=cache_dir(),
+        limit=options.limit,
+        samples=_ids(options.samples),
+        subset=_subset(options.subset),
+        batch_size=_batch(options.batch_size),
+        device=options.device,
+        dtype=options.dtype,
+        workers=options.workers,
+        output=Path(options.output) if options.output else None,
+        fresh=options.fresh,
+        on_missing=options.on_missing,
+        min_coverage=options.min_coverage,
+        decode_timeout=options.decode_timeout,
+        seed=options.seed,
+        command=tuple(options.command_line),
+    )
+
+
+def _pairs(text: str) -> dict[str, str]:
+    found = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--model-args {part!r}: give key=value,key=value")
+        found[key.strip().replace("-", "_")] = value
+    return found
+
+
+def _ids(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
+    file = Path(text)
+    if file.is_file():
+        return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    return split([text])
+
+
+def _subset(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    seed, _, count = text.partition(":")
+    if not (seed.isdigit() and count.isdigit() and int(count) > 0):
+        raise UserError(f"--subset {text!r}: give SEED:N, for example 0:300")
+    return int(seed), int(count)
+
+
+def _batch(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit():
+        raise UserError(f"--batch-size {text!r}: give a whole number, or auto")
+    return int(text)
+
+
+def _dry_run(plans: tuple[TaskPlan, ...], config: RunConfig) -> str:
+    lines = []
+    for plan in plans:
+        videos = {sample.video for sample in plan.samples}
+        frames = frames_of(config, plan.task)
+        asked = (
+            f"{frames} frames a video, {frames * len(videos)} in all"
+            if frames
+            else f"{config.fps:g} frames a second"
+        )
+        lines.append(
+            f"{plan.label}: {len(plan.samples)} samples, {len(videos)} videos, {asked}; from {plan.root}"
+        )
+        lines += [f"  missing: {path}" for path in plan.missing]
+    return "\n".join(lines)
+
+
+class _Bars:
+    """One progress bar a task: rate, time left, and the running coverage."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task = ""
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, progress: Any) -> None:
+        """Draw one more sample."""
+        from tqdm import tqdm
+
+        if progress.task != self._task:
+            if self._bar is not None:
+                self._bar.close()
+            first = progress.done - 1
+            # A log file gets a line every ten seconds, a terminal ten a second.
+            wait = 0.1 if sys.stderr.isatty() else 10.0
+            self._bar = tqdm(
+                total=progress.total,
+                initial=first,
+                desc=progress.task,
+                unit="q",
+                file=sys.stderr,
+                mininterval=wait,
+            )
+            self._task = progress.task
+        self._bar.set_postfix(coverage=f"{100 * progress.answered / progress.done:.1f}%", refresh=False)
+        self._bar.update(1)

@@ -1,0 +1,58 @@
+"""`kangaroo-eval score`: scores from answers, offline; never a video, never torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from kangaroo_eval.cli.common import cache_dir, data_root
+from kangaroo_eval.errors import UserError
+
+
+def command(options: argparse.Namespace) -> int:
+    """Score a run again, or answers made elsewhere."""
+    from kangaroo_eval.report import terminal
+    from kangaroo_eval.rescore import score_file, score_run
+    from kangaroo_eval.results import exit_code, summary
+
+    if bool(options.run) == bool(options.answers):
+        raise UserError("score needs a RUN directory, or --task T --answers FILE --output DIR")
+    root = data_root(options)
+    if options.run:
+        path = Path(options.run)
+        results = score_run(path, data_root=root, min_coverage=options.min_coverage)
+    else:
+        if not options.task or not options.output:
+            raise UserError("--answers goes with --task T and --output DIR")
+        path = Path(options.output)
+        results = score_file(
+            options.task,
+            Path(options.answers),
+            path,
+            data=(options.data, root, cache_dir()),
+            ignore_unknown=options.ignore_unknown,
+            min_coverage=0.99 if options.min_coverage is None else options.min_coverage,
+        )
+    if not options.quiet:
+        print(terminal(results, colour=sys.stdout.isatty()))
+    if options.show_differences:
+        _differences(path, results["tasks"])
+    if options.json:
+        print(json.dumps(summary(path, results)))
+    return exit_code(results)
+
+
+def _differences(path: Path, tasks: dict[str, object]) -> None:
+    from kangaroo_eval.journal import last_answers
+    from kangaroo_eval.results import read_scores
+
+    for task in tasks:
+        answers = last_answers(path, task)
+        for each in read_scores(path, task):
+            if each.careful.answer != each.official.answer:
+                print(
+                    f"{task} {each.id}: careful {each.careful.answer} ({each.careful.rule}), official "
+                    f"{each.official.answer}, target {each.target}: {answers[each.id]['text']!r}"
+                )

@@ -1,0 +1,46 @@
+"""`kangaroo-eval tasks [ls|show NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.registry import get_task, task_names
+
+
+def command(options: argparse.Namespace) -> int:
+    """List the tasks, or show one: source, licence, prompt parts, readers, frames, citation."""
+    if options.action == "ls":
+        for name in task_names():
+            print(f"{name:24}{get_task(name).title}")
+        return 0
+    if options.action != "show" or not options.name:
+        raise UserError(f"tasks {options.action!r}: give `tasks ls` or `tasks show NAME`")
+    task = get_task(options.name)
+    published = task.published
+    facts = {
+        "title": task.title,
+        "version": task.version,
+        "homepage": task.source.homepage,
+        "hub": task.source.hub,
+        "licence": task.source.licence,
+        "citation": task.source.citation,
+        "folder": task.source.folder,
+        "annotations": ", ".join(task.source.annotations),
+        "metric": task.metric + (f" over {task.macro_over}" if task.macro_over else ""),
+        "readers": f"careful, official ({task.official_rule})",
+        "breakdown": ", ".join(task.breakdown),
+        "frames": task.frames,
+        "official sampler": task.sampler,
+        "new tokens": task.max_new_tokens,
+        "system": task.system,
+        "prefill": task.prefill,
+        "published": f"Table {published.table}, {published.column}" if published else None,
+        "mini copy": "yes" if task.source.mini else "no",
+        "notes": "; ".join(task.notes) or None,
+    }
+    print(task.name)
+    for key, value in facts.items():
+        if value is not None:
+            print(f"  {key:18}{value}")
+    return 0

@@ -1,0 +1,88 @@
+"""Finding a benchmark's files: the real ones under the data root, or the mini copy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.registry import resolve
+from kangaroo_eval.task import Task
+from kangaroo_eval.types import Sample
+
+Kind = Literal["real", "mini"]
+CHOICES = ("auto", "real", "mini")
+
+
+class Located(NamedTuple):
+    """A benchmark's folder on disk, and whether it holds the real benchmark or the mini copy."""
+
+    root: Path
+    kind: Kind
+
+
+def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Located:
+    """Where `task` is to be read from. `data` is "real", "mini", or "auto": real if it is there, else mini.
+
+    The mini copy is made under `cache` on first use. Raises `DataError` naming the folder looked for.
+    """
+    if data not in CHOICES:
+        raise UserError(f"--data {data!r}: choose one of {', '.join(CHOICES)}")
+    if data != "mini":
+        if data_root is not None and not data_root.is_dir():
+            raise DataError(
+                f"data root {data_root} is not a readable folder: mend --data-root or KANGAROO_EVAL_DATA"
+            )
+        if data_root is not None and (data_root / task.source.folder).is_dir():
+            root = data_root / task.source.folder
+            return Located(root, "mini" if (root / "mini.json").exists() else "real")
+        if data == "real":
+            where = (
+                data_root / task.source.folder
+                if data_root
+                else "no data root (--data-root, KANGAROO_EVAL_DATA)"
+            )
+            raise DataError(
+                f"{task.name}: real data asked for, but not found: {where}. Get it from {task.source.homepage}"
+            )
+    if task.source.mini is None:
+        raise DataError(f"{task.name} has no mini copy: give its real data with --data-root")
+    make: Callable[[str, Path], Path] = resolve(task.source.mini)
+    return Located(make(task.source.folder, cache), "mini")
+
+
+def read_samples(task: Task, root: Path) -> tuple[Sample, ...]:
+    """Every sample of the benchmark, in its order. A duplicate id raises `DataError` naming both rows."""
+    samples = tuple(task.read(root))
+    if not samples:
+        raise DataError(f"{task.name}: no samples in the annotations under {root}")
+    seen: dict[str, int] = {}
+    for number, sample in enumerate(samples):
+        if sample.id in seen:
+            raise DataError(
+                f"{task.name}: id {sample.id!r} is given twice, by rows {seen[sample.id]} and {number} of the "
+                f"annotations under {root}"
+            )
+        seen[sample.id] = number
+    return samples
+
+
+def fingerprint(task: Task, root: Path) -> str:
+    """sha256 over the names and contents of the annotation files: two runs with the same one asked the same."""
+    digest = hashlib.sha256()
+    for file in _annotation_files(task.source.annotations, root):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _annotation_files(patterns: Iterable[str], root: Path) -> list[Path]:
+    return sorted({file for pattern in patterns for file in root.glob(pattern)})
+
+
+def video_key(sample: Sample, root: Path) -> str:
+    """The video's path below the benchmark's folder: the same on every machine with the same layout."""
+    path = Path(sample.video.path)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

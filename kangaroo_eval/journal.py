@@ -1,0 +1,254 @@
+"""The run directory: run.json, append-only answers, the lock, and resuming.
+
+An answer costs GPU time, so it is on disk before the next question is asked, and never rewritten. A torn last
+line (the machine lost power in the middle of a write) is cut off when the run is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kangaroo_eval.errors import RunFailed, UserError
+
+SCHEMA = 1
+
+
+class Asked(NamedTuple):
+    """One sample that the run was asked for: its id, and the video its standard error is clustered by."""
+
+    id: str
+    video: str
+
+
+class AppendOnly:
+    """A JSON-lines file that only grows. `append` returns when the line is with the operating system, so a
+    killed process loses nothing that was appended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise RunFailed(f"cannot write {path}: {error.strerror}") from error
+        self._end = self._repair()
+
+    def _repair(self) -> int:
+        """Cut off a last line that has no newline: the write that a kill or a power cut tore."""
+        end = os.fstat(self._file).st_size
+        keep = end
+        while keep:
+            start = max(0, keep - (1 << 20))
+            tail = os.pread(self._file, keep - start, start)
+            cut = tail.rfind(b"\n")
+            if cut < 0 and start:
+                keep = start
+                continue
+            keep = start + cut + 1
+            break
+        if keep != end:
+            os.ftruncate(self._file, keep)
+        return keep
+
+    def append(self, records: Sequence[Mapping[str, object]]) -> None:
+        """Add one line a record. On a full disk what was there stays whole, and `RunFailed` says so."""
+        data = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode(
+            "utf-8", errors="surrogatepass"
+        )
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._end)
+            raise RunFailed(
+                f"cannot write {self.path}: {error.strerror}. Nothing answered so far is lost; make room and run "
+                "the same command again"
+            ) from error
+        self._end += len(data)
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Every record, oldest first. Raises `UserError` naming the line when one is no JSON."""
+        return read_lines(self.path, self._end)
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._file)
+
+
+def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
+    """The records of a JSON-lines file up to byte `end`; a torn last line is left out."""
+    if not path.exists():
+        return
+    position = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            position += len(line)
+            if not line.endswith(b"\n") or (end is not None and position > end):
+                return
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}): restore it or use --fresh"
+                ) from error
+            yield record
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace a file in one step: readers see the old one or the new one, never half of it."""
+    _replace(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Replace a JSON-lines file in one step."""
+    _replace(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(text.encode("utf-8", errors="surrogatepass"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise RunFailed(f"cannot write {path}: {error.strerror}; the answers are safe beside it") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step."""
+    _replace(path, text)
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class RunDir:
+    """One run directory, locked while it is open for writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, AppendOnly] = {}
+        self._lock: int | None = None
+
+    def __enter__(self) -> RunDir:
+        self.lock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lock(self) -> None:
+        """Make the directory if need be and take its lock; `UserError` names the process that holds it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {self.path}: {error.strerror}; give another folder with --output"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._lock, 64, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._lock)
+            self._lock = None
+            raise UserError(
+                f"{self.path} is in use by another run (process {holder}): wait for it, or give another --output"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def close(self) -> None:
+        """Close every file and release the lock."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def set_aside(self) -> Path | None:
+        """Move an earlier run's files into `<path>.old-N` (for --fresh); None when there was none."""
+        files = [file for file in self.path.iterdir() if file.name != ".lock"]
+        if not files:
+            return None
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for file in files:
+            file.rename(aside / file.name)
+        return aside
+
+    def record(self) -> dict[str, Any] | None:
+        """run.json, or None in a new directory. `UserError` when it cannot be read."""
+        return read_record(self.path)
+
+    def write_record(self, record: Mapping[str, object]) -> None:
+        """Write run.json."""
+        write_json(self.path / "run.json", record)
+
+    def answers(self, task: str) -> AppendOnly:
+        """The append-only answers of a task."""
+        return self._open(f"{task}.answers.jsonl")
+
+    def asked(self, task: str) -> AppendOnly:
+        """The append-only list of the samples the run was asked for: what coverage is a share of."""
+        return self._open(f"{task}.asked.jsonl")
+
+    def _open(self, name: str) -> AppendOnly:
+        if name not in self._files:
+            self._files[name] = AppendOnly(self.path / name)
+        return self._files[name]
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """`path`/run.json, or None when there is none."""
+    file = path / "run.json"
+    if not file.exists():
+        return None
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise UserError(
+            f"{file}: schema {SCHEMA} expected; this run was made by another version of kangaroo-eval"
+        )
+    return record
+
+
+def read_asked(path: Path, task: str) -> dict[str, str]:
+    """Id -> video of every sample the run at `path` was asked for, in the order asked."""
+    return {line["id"]: line["video"] for line in read_lines(path / f"{task}.asked.jsonl")}
+
+
+def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:
+    """The latest answer line of every sample: a retry stands below what it retried."""
+    return {line["id"]: line for line in read_lines(path / f"{task}.answers.jsonl")}
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two protocols, as "key: old -> new". Keys that only one of them has do not differ:
+    tasks may be added to a run."""
+    found = []
+    for key in old.keys() & new.keys():
+        if isinstance(old[key], dict) and isinstance(new[key], dict):
+            found += difference(old[key], new[key], f"{prefix}{key}.")
+        elif old[key] != new[key]:
+            found.append(f"{prefix}{key}: {old[key]} -> {new[key]}")
+    return sorted(found)

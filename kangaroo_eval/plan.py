@@ -1,0 +1,261 @@
+"""What a run will do, found out before any model loads: tasks, data, samples, prompts, missing videos."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
+from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.registry import get_task, task_names
+from kangaroo_eval.task import Task
+from kangaroo_eval.types import Cue, Sample, View
+
+SAMPLERS = ("uniform", "endpoints", "official")
+ON_MISSING = ("fail", "skip")
+DEFAULT_SIZE = 448
+# Prompts may depend on the sampled frames, so a prompt's hash is taken under one fixed view.
+_HASH_VIEW = View((0.5, 1.5, 2.5, 3.5), 25.0, (Cue(0.0, 1.0, "first cue"), Cue(2.0, 3.0, "second cue")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything a run is asked. Times in seconds; `frames` None means the task's own number; `cache` is where
+    mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `command` is the command
+    line for the run record."""
+
+    tasks: tuple[str, ...]
+    model: str = "kangaroo-tiny"
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    frames: int | None = None
+    fps: float | None = None
+    max_frames: int | None = None
+    sampler: str = "uniform"
+    decoder: str = "pyav"
+    data: str = "auto"
+    data_root: Path | None = None
+    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "kangaroo-eval")
+    limit: float | None = None
+    samples: tuple[str, ...] = ()
+    subset: tuple[int, int] | None = None
+    batch_size: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    workers: int | None = None
+    output: Path | None = None
+    fresh: bool = False
+    on_missing: str = "fail"
+    min_coverage: float = 0.99
+    decode_timeout: float = 600.0
+    seed: int = 0
+    command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise UserError(f"no tasks given: use --tasks with some of {', '.join(task_names())}, or all")
+        _at_least_one("--frames", self.frames)
+        _at_least_one("--max-frames", self.max_frames)
+        _at_least_one("--batch-size", self.batch_size)
+        self._check_frame_flags()
+        if self.on_missing not in ON_MISSING:
+            raise UserError(f"--on-missing {self.on_missing!r}: choose one of {', '.join(ON_MISSING)}")
+        if not 0 <= self.min_coverage <= 1:
+            raise UserError(f"--min-coverage {self.min_coverage}: give a share between 0 and 1")
+        if self.limit is not None and (self.limit <= 0 or (self.limit > 1 and self.limit != int(self.limit))):
+            raise UserError(
+                f"--limit {self.limit}: give a whole number of samples, or a share between 0 and 1"
+            )
+        if self.workers is not None and self.workers < 0:
+            raise UserError(f"--workers {self.workers}: give 0 (decode in this process) or more")
+
+    def _check_frame_flags(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UserError(f"--sampler {self.sampler!r}: choose one of {', '.join(SAMPLERS)}")
+        if self.fps is not None and self.frames is not None:
+            raise UserError("--frames and --fps exclude each other: cap frames by rate with --max-frames")
+        if self.fps is not None and not self.fps > 0:
+            raise UserError(f"--fps {self.fps}: give a rate above 0")
+        if self.fps is None and self.max_frames is not None:
+            raise UserError("--max-frames goes with --fps; without it use --frames")
+
+
+def _at_least_one(flag: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise UserError(f"{flag} {value}: give a whole number of at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One task of a run: where its data is and which of its samples are asked."""
+
+    task: Task
+    root: Path
+    kind: Kind
+    everything: tuple[Sample, ...]
+    samples: tuple[Sample, ...]
+    missing: tuple[str, ...]
+    prompt_hash: str
+    fingerprint: str
+
+    @property
+    def label(self) -> str:
+        """The task's name as every output shows it: `videomme[mini]` for made data."""
+        return f"{self.task.name}[mini]" if self.kind == "mini" else self.task.name
+
+    def video_key(self, sample: Sample) -> str:
+        """What the sample's video is called in files."""
+        return video_key(sample, self.root)
+
+
+def make_plan(config: RunConfig) -> tuple[TaskPlan, ...]:
+    """Read every task's annotations and pick its samples.
+
+    Raises `UserError` for unknown names, `DataError` for absent or malformed data, and for missing videos
+    under `--on-missing fail`: all of it before a model loads.
+    """
+    tasks = _tasks(config.tasks)
+    plans = tuple(_plan_task(task, config) for task in tasks)
+    _check_ids(config.samples, plans)
+    if config.on_missing == "fail":
+        _refuse_missing(plans)
+    return plans
+
+
+def _tasks(names: Sequence[str]) -> list[Task]:
+    if [name.lower() for name in names] == ["all"]:
+        names = task_names()
+    tasks = {task.name: task for task in map(get_task, names)}
+    return list(tasks.values())
+
+
+def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
+    root, kind = locate(task, config.data, config.data_root, config.cache)
+    everything = read_samples(task, root)
+    samples = choose(everything, config)
+    missing = sorted({sample.video.path for sample in samples if not os.path.exists(sample.video.path)})
+    return TaskPlan(
+        task=task,
+        root=root,
+        kind=kind,
+        everything=everything,
+        samples=group_by_video(samples),
+        missing=tuple(missing),
+        prompt_hash=prompt_hash(task, everything[0]),
+        fingerprint=fingerprint(task, root),
+    )
+
+
+def choose(samples: tuple[Sample, ...], config: RunConfig) -> tuple[Sample, ...]:
+    """The samples that `--samples`, `--subset SEED:N` and `--limit` leave, in the benchmark's order.
+
+    The subset is seeded and stratified by video: one question of every video, then a second of every video,
+    and so on until N; a larger N with the same seed contains the smaller.
+    """
+    if config.samples:
+        wanted = set(config.samples)
+        samples = tuple(sample for sample in samples if sample.id in wanted)
+    if config.subset is not None:
+        samples = _subset(samples, *config.subset)
+    if config.limit is not None:
+        # 1 is one sample; a share is a number below 1.
+        count = int(config.limit) if config.limit >= 1 else max(1, round(config.limit * len(samples)))
+        samples = samples[:count]
+    return samples
+
+
+def _subset(samples: tuple[Sample, ...], seed: int, count: int) -> tuple[Sample, ...]:
+    def order(sample: Sample) -> bytes:
+        return hashlib.sha256(f"{seed}/{sample.id}".encode()).digest()
+
+    rank: dict[str, int] = {}
+    taken: Counter[str] = Counter()
+    for sample in sorted(samples, key=order):
+        rank[sample.id] = taken[sample.video.path]
+        taken[sample.video.path] += 1
+    kept = {sample.id for sample in sorted(samples, key=lambda each: (rank[each.id], order(each)))[:count]}
+    return tuple(sample for sample in samples if sample.id in kept)
+
+
+def _check_ids(ids: Sequence[str], plans: Sequence[TaskPlan]) -> None:
+    known = {sample.id for plan in plans for sample in plan.everything}
+    unknown = [each for each in ids if each not in known]
+    if unknown:
+        raise UserError(
+            f"--samples: no such sample: {', '.join(unknown[:5])} ({len(unknown)} unknown in all)"
+        )
+
+
+def _refuse_missing(plans: Sequence[TaskPlan]) -> None:
+    missing = [path for plan in plans for path in plan.missing]
+    if missing:
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{len(missing)} videos are missing: {shown}. Put them there, or go on without them with "
+            "--on-missing skip (their samples lower the coverage)"
+        )
+
+
+def group_by_video(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples with all questions about one clip next to each other, videos in order of first appearance."""
+    groups: dict[object, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.video, []).append(sample)
+    return tuple(sample for group in groups.values() for sample in group)
+
+
+def prompt_hash(task: Task, sample: Sample) -> str:
+    """sha256 over system text, prefill and the benchmark's first prompt under a fixed view: it changes when
+    the template does, and not with the samples that a run picks."""
+    parts = [task.system, task.prefill, task.prompt(sample, _HASH_VIEW), task.max_new_tokens]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def frames_of(config: RunConfig, task: Task) -> int | None:
+    """How many frames a task's videos are sampled at; None when a rate decides."""
+    if config.fps is not None:
+        return None
+    return config.frames or task.frames
+
+
+def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What may not change within a run directory (FORMATS: one run directory is one protocol).
+
+    `model` is None while the model has not been loaded: what is known is compared, the rest later.
+    """
+    tasks = {
+        plan.task.name: {
+            "version": plan.task.version,
+            "prompt_hash": plan.prompt_hash,
+            "data_fingerprint": plan.fingerprint,
+            "data": plan.kind,
+            "frames": frames_of(config, plan.task),
+        }
+        for plan in plans
+    }
+    known: dict[str, Any] = {
+        "fps": config.fps,
+        "max_frames": config.max_frames,
+        "sampler": config.sampler,
+        "decoder": config.decoder,
+        "seed": config.seed,
+        "judge": None,
+        "tasks": tasks,
+    }
+    return known if model is None else {**known, **model}
+
+
+def config_with_paths(config: RunConfig) -> RunConfig:
+    """The same configuration with absolute paths, so that a change of folder changes nothing."""
+    return dataclasses.replace(
+        config,
+        data_root=config.data_root.resolve() if config.data_root else None,
+        cache=config.cache.resolve(),
+        output=config.output.resolve() if config.output else None,
+    )

@@ -1,0 +1,242 @@
+"""Answers to scores to results.json: pure, and repeatable at any time with a newer reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.data import video_key
+from kangaroo_eval.journal import SCHEMA, last_answers, read_asked, read_lines, write_json, write_lines
+from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.registry import get_task
+from kangaroo_eval.task import Task
+from kangaroo_eval.types import Estimate, Sample, Score, ScoredSample
+
+NOTHING = Estimate(None, None, 0, 0)
+
+
+def score_answers(
+    task: Task, samples: Iterable[Sample], answers: Mapping[str, Mapping[str, Any]], root: Path
+) -> list[ScoredSample]:
+    """Both readers over every sample that has an `ok` answer, in the benchmark's order."""
+    scored = []
+    for sample in samples:
+        answer = answers.get(sample.id)
+        if answer is None or answer["status"] != "ok":
+            continue
+        text = answer["text"]
+        scored.append(
+            ScoredSample(
+                id=sample.id,
+                video=video_key(sample, root),
+                target=sample.target,
+                careful=task.scorer(sample, text),
+                official=task.official(sample, text),
+                tags=sample.tags,
+            )
+        )
+    return scored
+
+
+def write_scores(path: Path, task: Task, scored: Sequence[ScoredSample]) -> None:
+    """Write `<task>.scores.jsonl`."""
+    write_lines(
+        path / f"{task.name}.scores.jsonl",
+        [
+            {
+                "id": each.id,
+                "video": each.video,
+                "target": each.target,
+                "careful": {
+                    "answer": each.careful.answer,
+                    "score": each.careful.value,
+                    "rule": each.careful.rule,
+                    "span": each.careful.span,
+                },
+                "official": {"answer": each.official.answer, "score": each.official.value},
+                "tags": dict(each.tags),
+            }
+            for each in scored
+        ],
+    )
+
+
+def read_scores(path: Path, task: str) -> list[ScoredSample]:
+    """Read `<task>.scores.jsonl` back."""
+    return [
+        ScoredSample(
+            id=line["id"],
+            video=line["video"],
+            target=line["target"],
+            careful=Score(
+                line["careful"]["score"],
+                line["careful"]["answer"],
+                line["careful"]["rule"],
+                tuple(line["careful"]["span"]) if line["careful"]["span"] else None,
+            ),
+            official=Score(line["official"]["score"], line["official"]["answer"]),
+            tags=line["tags"],
+        )
+        for line in read_lines(path / f"{task}.scores.jsonl")
+    ]
+
+
+def _estimate(
+    task: Task, scored: Sequence[ScoredSample], pick: Callable[[ScoredSample], Score], macro: bool
+) -> Estimate:
+    if not scored:
+        return NOTHING
+    return estimate(
+        [
+            Point(
+                value=pick(each).value,
+                cluster=task.cluster(each),
+                group=each.tags[task.macro_over] if task.macro_over else "",
+                readable=pick(each).answer is not None,
+            )
+            for each in scored
+        ],
+        macro=macro,
+    )
+
+
+def _careful(each: ScoredSample) -> Score:
+    return each.careful
+
+
+def _official(each: ScoredSample) -> Score:
+    return each.official
+
+
+def _hidden(value: Estimate) -> Estimate:
+    """Below the coverage threshold there is no score to misread: the counts stay, the value goes."""
+    return Estimate(None, None, value.n, value.unreadable)
+
+
+def _pair(task: Task, scored: Sequence[ScoredSample], *, macro: bool, show: bool) -> dict[str, Any]:
+    both = {"careful": _careful, "official": _official}
+    found = {name: _estimate(task, scored, pick, macro) for name, pick in both.items()}
+    return {name: asdict(value if show else _hidden(value)) for name, value in found.items()}
+
+
+def task_result(
+    task: Task, scored: Sequence[ScoredSample], statuses: Mapping[str, int], kind: str, min_coverage: float
+) -> dict[str, Any]:
+    """One task's part of results.json. `statuses` counts every sample asked, the unanswered included."""
+    asked = sum(statuses.values())
+    answered = statuses.get("ok", 0)
+    coverage = answered / asked if asked else 0.0
+    show = answered > 0 and coverage >= min_coverage
+    breakdown = {
+        tag: {
+            value: _pair(
+                task, [each for each in scored if each.tags.get(tag) == value], macro=False, show=show
+            )
+            for value in _values(scored, tag)
+        }
+        for tag in task.breakdown
+    }
+    status = "failed" if not answered else "ok" if show else "low_coverage"
+    return {
+        "label": f"{task.name}[mini]" if kind == "mini" else task.name,
+        "title": task.title,
+        "data": kind,
+        "status": status,
+        "metric": task.metric,
+        "scale": 1,
+        "official_rule": task.official_rule,
+        "asked": asked,
+        "answered": answered,
+        "coverage": coverage,
+        "statuses": dict(statuses),
+        **_pair(task, scored, macro=task.macro_over is not None, show=show),
+        "read_differently": sum(each.careful.answer != each.official.answer for each in scored),
+        "videos": len({each.video for each in scored}),
+        "breakdown": breakdown,
+        "published": _published(task, kind, asked, status),
+        "notes": list(task.notes),
+    }
+
+
+def _values(scored: Sequence[ScoredSample], tag: str) -> list[str]:
+    """The values of a tag in order of first appearance, which is the benchmark's own order."""
+    return list(dict.fromkeys(each.tags[tag] for each in scored if tag in each.tags))
+
+
+def _published(task: Task, kind: str, asked: int, status: str) -> dict[str, Any] | None:
+    if task.published is None:
+        return None
+    why = None
+    if kind == "mini":
+        why = "mini data: made videos and questions, not the benchmark's"
+    elif asked < task.published.samples:
+        why = f"{asked} of the {task.published.samples} samples that the published number covers"
+    elif status != "ok":
+        why = f"status {status}"
+    return {
+        "table": task.published.table,
+        "column": task.published.column,
+        "columns": {name: list(where) for name, where in task.published.breakdown.items()},
+        "comparable": why is None,
+        "why": why,
+        "note": task.published.note,
+    }
+
+
+def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
+    """results.json of the run at `path`, from its scores and journal alone; also written there."""
+    tasks = {}
+    for name, entry in record["tasks"].items():
+        asked = read_asked(path, name)
+        answers = last_answers(path, name)
+        statuses = Counter(answers[each]["status"] if each in answers else "unanswered" for each in asked)
+        tasks[name] = {
+            **task_result(get_task(name), read_scores(path, name), statuses, entry["data"], min_coverage),
+            "frames_repeated": sum(line.get("frames_repeated", 0) for line in answers.values()),
+        }
+    model = record["model"]
+    results = {
+        "schema": SCHEMA,
+        "run": {
+            "id": record["id"],
+            "model": model["name"],
+            "model_hash": model["hash"],
+            "notes": model["notes"],
+            "frames": record["frames"],
+            "sampler": record["protocol"]["sampler"],
+            "data": record["data"],
+            "started": record["started"],
+            "finished": record["finished"],
+            "complete": all(each["answered"] == each["asked"] for each in tasks.values()),
+            "min_coverage": min_coverage,
+        },
+        "tasks": tasks,
+    }
+    write_json(path / "results.json", results)
+    return results
+
+
+def exit_code(results: Mapping[str, Any]) -> int:
+    """2 when a task has no answer at all, 3 when one is below the coverage threshold, else 0."""
+    statuses = {each["status"] for each in results["tasks"].values()}
+    return 2 if "failed" in statuses else 3 if "low_coverage" in statuses else 0
+
+
+def summary(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--json` prints as the last line."""
+    return {
+        "exit": exit_code(results),
+        "run": str(path),
+        "tasks": {
+            name: {
+                "careful": each["careful"]["value"],
+                "official": each["official"]["value"],
+                "n": each["careful"]["n"],
+                "coverage": each["coverage"],
+            }
+            for name, each in results["tasks"].items()
+        },
+    }

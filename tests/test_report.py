@@ -1,0 +1,128 @@
+"""The published tables and their marks, and this run's numbers beside them."""
+
+from __future__ import annotations
+
+import pytest
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.report import markdown, published, terminal
+from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
+
+
+def marked(number, column, mark):
+    table = published.load(number)
+    found = published.marks(table.rows, column)
+    return [table.rows[index]["model"] for index in sorted(found) if found[index] == mark]
+
+
+def test_the_tables_are_the_published_ones(shared):
+    for number, name in published._FILES.items():
+        ours = (published.resources.files("kangaroo_eval.baselines") / "published" / name).read_text()
+        assert ours == (shared / "published" / name).read_text(), number
+
+
+def test_grey_values_are_the_proprietary_ones_that_kangaroo_beats():
+    grey = {column: marked("III", column, GREY) for column in published.load("III").columns}
+    assert {column: names for column, names in grey.items() if names} == {
+        "mvbench": ["GPT-4V"],
+        "mlvu": ["GPT-4V"],
+        "mmbench_video": ["Gemini-1.5-Pro"],
+        "lvbench": ["GPT-4o", "Gemini-1.5-Pro"],
+        "egoschema": ["GPT-4V"],
+    }
+    five = {column: marked("V", column, GREY) for column in published.load("V").columns}
+    assert {column: "GPT-4V" in names for column, names in five.items()} == {
+        "gvu": False,
+        "ar": True,
+        "ap": True,
+        "pu": False,
+        "avg": False,
+    }
+    assert all("Claude-3-Opus" in names for names in five.values())
+
+
+def test_best_open_values_are_bold_and_the_second_best_value_is_underlined_also_under_a_tie():
+    assert marked("IV", "overall_w", BOLD) == ["VITA", "Kangaroo"]
+    assert marked("IV", "overall_w", UNDERLINE) == ["Video-CCAM"]
+    assert marked("III", "mvbench", BOLD) == ["Video-CCAM"]
+    assert marked("III", "mlvu", BOLD) == ["Kangaroo"]
+    assert marked("III", "mlvu", UNDERLINE) == ["Video-CCAM"]
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(UserError, match="III, IV, V"):
+        published.load("VII")
+
+
+def task_part(**change):
+    est = {"value": 0.5, "stderr": 0.011, "n": 2700, "unreadable": 1}
+    pair = {"careful": {**est, "value": 0.51}, "official": est}
+    return {
+        "label": "videomme",
+        "data": "real",
+        "status": "ok",
+        "asked": 2700,
+        "answered": 2700,
+        "coverage": 1.0,
+        "statuses": {"ok": 2700},
+        "read_differently": 3,
+        "videos": 900,
+        **pair,
+        "breakdown": {"duration": {name: pair for name in ("short", "medium", "long")}},
+        "published": {
+            "table": "IV",
+            "column": "overall_wo",
+            "columns": {f"{name}_wo": ["duration", name] for name in ("short", "medium", "long")},
+            "comparable": True,
+            "why": None,
+        },
+        **change,
+    }
+
+
+def results(**change):
+    run = {"model": "m", "notes": [], "frames": 64, "sampler": "uniform", "min_coverage": 0.99}
+    return {"run": run, "tasks": {"videomme": task_part(**change)}}
+
+
+def test_a_comparable_run_stands_in_the_published_table_under_both_readers_with_error_and_coverage():
+    text = terminal(results())
+    row = next(line for line in text.splitlines() if line.startswith("m (official)"))
+    assert row.split("  ")[0] == "m (official)" and row.count("50.0 ± 1.1 (100 %)") == 4
+    assert any(line.startswith("m (careful)") and "51.0" in line for line in text.splitlines())
+
+
+@pytest.mark.parametrize("render", [terminal, markdown])
+def test_a_mini_run_never_stands_in_a_published_table(render):
+    where = {**task_part()["published"], "comparable": False, "why": "mini data"}
+    text = render(results(label="videomme[mini]", data="mini", published=where))
+    table = text[text.index("Table IV") :]
+    table = table[: table.index("is not in this table")]
+    assert "m (official)" not in text and "50.0" not in table.replace("50.0  ", "")
+    assert "videomme[mini] is not in this table: mini data" in text
+
+
+def test_marks_show_in_markdown_and_on_the_terminal():
+    text = markdown(results())
+    assert "**57.6**" in text and "<u>56.1</u>" in text
+    assert "\x1b[1m57.6\x1b[0m" in terminal(results(), colour=True)
+    assert "57.6*" in terminal(results())
+
+
+def test_low_coverage_shows_no_score_and_says_why():
+    hidden = {"value": None, "stderr": None, "n": 100, "unreadable": 0}
+    text = terminal(
+        results(
+            status="low_coverage",
+            answered=100,
+            coverage=100 / 2700,
+            careful=hidden,
+            official=hidden,
+            statuses={"ok": 100, "decode_error": 2600},
+            breakdown={},
+            published={**task_part()["published"], "comparable": False, "why": "status low_coverage"},
+        )
+    )
+    assert "2600 decode_error" in text and "so no score" in text
+    line = next(line for line in text.splitlines() if line.startswith("videomme "))
+    assert line.split()[1:3] == ["-", "-"]
