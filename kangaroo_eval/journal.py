@@ -85,21 +85,21 @@ class AppendOnly:
 
 def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
     """The records of a JSON-lines file up to byte `end`; a torn last line is left out."""
-    if not path.exists():
+    if end == 0 or not path.exists():
         return
     position = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             position += len(line)
-            if not line.endswith(b"\n") or (end is not None and position > end):
+            if not line.endswith(b"\n"):
                 return
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise UserError(
-                    f"{path}, line {number} is damaged ({error}): restore it or use --fresh"
-                ) from error
+                raise UserError(f"{path}, line {number} is damaged ({error}): restore it or use --fresh") from error
             yield record
+            if end is not None and position >= end:
+                return
 
 
 def write_json(path: Path, value: object) -> None:

@@ -14,3 +14,67 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"golden cases and real data are not there ({folder})")
     return folder
+
+
+def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8) -> Path:
+    """A small real H.264 file whose brightness rises from frame to frame."""
+    import av
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width = stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for number in range(frames):
+            picture = np.full((size, size, 3), 10 * (number % 24), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+VIDEOMME_ROW = {
+    "video_id": "001",
+    "duration": "short",
+    "domain": "Knowledge",
+    "sub_category": "Humanity & History",
+    "url": "https://www.youtube.com/watch?v=fFjv93ACGo8",
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "task_type": "Counting Problem",
+    "question": "How many apples are on the tree?",
+    "options": ["A. One.", "B. Two.", "C. Three.", "D. Four."],
+    "answer": "C",
+}
+
+
+def write_videomme(root: Path, rows: list[dict], videos: bool = True) -> Path:
+    """Video-MME's layout under `root`: the parquet file, and a video for every row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = root / "videomme"
+    (folder / "videomme").mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "videomme/test-00000-of-00001.parquet")
+    if videos:
+        for name in {row["videoID"] for row in rows}:
+            write_video(folder / f"data/{name}.mp4")
+    return root
+
+
+def videomme_rows(videos: int, questions: int = 3) -> list[dict]:
+    """Rows for `videos` videos over the three durations; the right answers run through A to D."""
+    rows = []
+    for video in range(videos):
+        for question in range(questions):
+            rows.append(
+                {
+                    **VIDEOMME_ROW,
+                    "video_id": f"{video + 1:03d}",
+                    "videoID": f"video{video:06d}",
+                    "question_id": f"{video + 1:03d}-{question + 1}",
+                    "duration": ("short", "medium", "long")[video % 3],
+                    "answer": "ABCD"[len(rows) % 4],
+                }
+            )
+    return rows

@@ -1,0 +1,315 @@
+"""The harness door: caches change no answer, requests are read no further than they must, errors are plain."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+
+import pytest
+import torch
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.model import adapter
+from kangaroo_eval.model.processing import Turn
+from kangaroo_eval.protocols import Described, FrameSized
+from kangaroo_eval.types import Cue
+
+PROMPTS = ["What color?\n(A) red\n(B) blue", "How many?", "Describe the video in detail please."]
+
+
+def plain_answer(model, request):
+    """Without any cache or prefix: transformers' `generate` on the whole prompt."""
+    inputs = model.processor(
+        request.prompt,
+        request.frames.pixels,
+        request.frames.times,
+        system=request.system,
+        prefill=request.prefill,
+    )
+    ids = model.network.generate(
+        **inputs, max_new_tokens=request.max_new_tokens, do_sample=False, use_cache=False, pad_token_id=1
+    )
+    new = ids[0, inputs["input_ids"].shape[1] :].tolist()
+    return model.processor.tokenizer.decode(new, skip_special_tokens=True)
+
+
+def test_answers_equal_the_uncached_path(model, make_requests):
+    """Token by token: shared prefix + own greedy loop == `generate` on each whole prompt, in fp32."""
+    requests = make_requests(PROMPTS)
+    answers = [response.text for response in model.respond(requests)]
+    assert answers == [plain_answer(model, request) for request in requests]
+    assert len(set(answers)) > 1, "the test must see different answers"
+
+
+def test_answers_depend_on_the_video(model, make_requests, make_frames):
+    (one,) = model.respond(make_requests(PROMPTS[:1], make_frames(seed=1)))
+    (other,) = model.respond(make_requests(PROMPTS[:1], make_frames(seed=2)))
+    assert one.text != other.text
+
+
+def test_company_changes_no_bit(model, make_requests):
+    """A run resumed after a kill sees fewer siblings: the logits must be the same to the bit."""
+    requests = make_requests(PROMPTS)
+    together = [response.text for response in model.respond(requests)]
+    alone = [next(iter(model.respond([dataclasses.replace(r, siblings=0)]))).text for r in requests]
+    assert together == alone
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8])
+def test_batches_equal_one_by_one(model, make_requests, batch_size):
+    requests = make_requests(PROMPTS)
+    expected = [response.text for response in model.respond(requests)]
+    model.batch_size = batch_size
+    assert [response.text for response in model.respond(requests)] == expected
+
+
+def test_limits_differ_within_a_batch(model, make_requests):
+    requests = [
+        dataclasses.replace(request, max_new_tokens=limit)
+        for request, limit in zip(make_requests(PROMPTS), (1, 5, 0), strict=True)
+    ]
+    expected = [response.text for response in model.respond(requests)]
+    model.batch_size = 3
+    responses = list(model.respond(requests))
+    assert [response.text for response in responses] == expected
+    assert [response.new_tokens for response in responses] == [1, 5, 0]
+
+
+def test_mixed_frames_and_systems_in_one_video(model, make_requests, make_frames):
+    """Requests of one video may differ in frames, system turn or prefill; each gets its own prompt."""
+    base = make_requests(["What color?"] * 5)
+    other = make_frames(3, seed=9)
+    requests = [
+        base[0],
+        dataclasses.replace(base[1], system="Watch."),
+        dataclasses.replace(base[2], frames=other),
+        dataclasses.replace(base[3], frames=other, prefill="Best Option: ("),
+        base[4],
+    ]
+    assert [response.text for response in model.respond(requests)] == [
+        plain_answer(model, r) for r in requests
+    ]
+
+
+def test_each_video_is_encoded_once(model, make_requests, make_frames, monkeypatch):
+    calls = []
+    encode = type(model.network).encode_video
+    monkeypatch.setattr(
+        type(model.network), "encode_video", lambda self, *video: calls.append(1) or encode(self, *video)
+    )
+    requests = make_requests(PROMPTS, make_frames(seed=1)) + make_requests(PROMPTS, make_frames(seed=2))
+    assert len(list(model.respond(requests))) == 6
+    assert len(calls) == 2
+
+
+def test_reads_no_further_than_the_siblings(model, make_requests, make_frames):
+    """The next video is decoded while this one is answered, so it must not be asked for early."""
+    read = []
+
+    def stream():
+        for request in make_requests(PROMPTS, make_frames(seed=1)) + make_requests(
+            PROMPTS, make_frames(seed=2)
+        ):
+            read.append(request.id)
+            yield request
+
+    responses = model.respond(stream())
+    for expected in (3, 3, 3, 6, 6, 6):
+        next(responses)
+        assert len(read) == expected
+    assert not list(responses)
+
+
+def test_response_facts(model, make_requests, make_frames):
+    (request,) = make_requests(["What?"], make_frames(5), prefill="Best Option: (", max_new_tokens=4)
+    (response,) = model.respond([request])
+    assert response.frame_times == request.frames.times, "the repeated last frame is not listed"
+    expected = model.processor.prompt_ids("What?", 5, prefill="Best Option: (")
+    assert response.prompt_tokens == len(expected.prefix) + len(expected.suffix)
+    assert 0 <= response.new_tokens <= 4 and response.seconds > 0
+    assert not response.text.startswith("Best Option")
+
+
+def test_stops_at_the_end_of_the_turn(model, make_requests):
+    requests = make_requests(PROMPTS[:1])
+    (free,) = model.respond(requests)
+    prefix_ids = model.processor.text_ids("x")
+    assert prefix_ids and free.new_tokens > 2
+    ids = model.network.generate(
+        **model.processor(PROMPTS[0], requests[0].frames.pixels, requests[0].frames.times),
+        max_new_tokens=12,
+        do_sample=False,
+    )[0, free.prompt_tokens :].tolist()
+    stop = ids[2]
+    model.network.generation_config.eos_token_id = [stop]
+    (cut,) = model.respond(requests)
+    assert cut.new_tokens == ids.index(stop)
+
+
+def test_subtitles_come_before_the_question(model, make_requests):
+    (request,) = make_requests(["What?"], timed_text=(Cue(0.0, 1.0, "Hello."), Cue(1.0, 2.0, "World.")))
+    (told,) = make_requests(["Hello.\nWorld.\nWhat?"])
+    assert model._prompt(request) == model._prompt(told)
+    assert model.settings["timed_text"] == "before the question"
+
+
+def test_out_of_memory_is_a_memory_error(model, make_requests, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+
+    monkeypatch.setattr(type(model.network), "encode_video", fail)
+    with pytest.raises(MemoryError, match="CUDA out of memory"):
+        list(model.respond(make_requests(PROMPTS)))
+
+
+def test_frames_of_another_size_are_resized(model, make_requests, make_frames):
+    (response,) = model.respond(make_requests(["What?"], make_frames(3, size=96)))
+    assert response.prompt_tokens > model.processor.layout.sequence_length(3)
+
+
+def test_chat_reuses_the_video(model, make_frames, monkeypatch):
+    frames = make_frames(4)
+    first = model.chat(frames, "What?", max_new_tokens=5)
+    assert first.history == (Turn("What?", first.reply),)
+    monkeypatch.setattr(type(model.network), "encode_video", None)
+    second = model.chat(frames, "然后呢？", first.history, max_new_tokens=5)
+    assert len(second.history) == 2
+    model.forget()
+    with pytest.raises(TypeError):
+        model.chat(frames, "again")
+
+
+# --- the bundled model
+
+
+@pytest.fixture(scope="module")
+def tiny_model():
+    return adapter.load_tiny()
+
+
+def test_tiny_describes_itself(tiny_model):
+    assert isinstance(tiny_model, FrameSized) and isinstance(tiny_model, Described)
+    assert (tiny_model.name, tiny_model.frame_size, tiny_model.dtype) == ("kangaroo-tiny", 64, "float32")
+    trained = (adapter.TINY / "model.safetensors").exists()
+    assert tiny_model.notes == (() if trained else ("untrained weights",))
+    assert len(tiny_model.model_hash) == 64
+    json.dumps(dict(tiny_model.settings))
+
+
+def test_tiny_is_the_same_every_time(tiny_model, make_requests):
+    """Fixed weights, whatever the run's seed and torch's own generator; which stays as it was."""
+    torch.manual_seed(123)
+    state = torch.random.get_rng_state()
+    again = adapter.load_tiny(seed=7)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert again.model_hash == tiny_model.model_hash
+    requests = make_requests(PROMPTS)
+    assert [r.text for r in again.respond(requests)] == [r.text for r in tiny_model.respond(requests)]
+
+
+def test_tiny_is_quick(tiny_model, make_requests, make_frames):
+    """64 frames, 64 tokens: about 0.2 s on a laptop core; ten times that is a fault."""
+    (response,) = tiny_model.respond(make_requests(PROMPTS[:1], make_frames(64), max_new_tokens=64))
+    assert response.seconds < 2.0
+
+
+def test_hash_sees_weights_dtype_and_settings(make_network):
+    from kangaroo_eval.model.checkpoint import model_hash
+
+    base = model_hash(make_network())
+    assert model_hash(make_network()) == base
+    changed = make_network()
+    with torch.no_grad():
+        changed.visual_tokens[0, 0] += 1
+    others = [changed, make_network(seed=1), make_network().to(torch.bfloat16), make_network(tpe_theta=500.0)]
+    hashes = [base, *(model_hash(network) for network in others)]
+    assert all(one != other for one, other in itertools.combinations(hashes, 2))
+
+
+# --- loading
+
+
+@pytest.fixture
+def folder(network, processor, tmp_path):
+    target = tmp_path / "checkpoint"
+    network.save_pretrained(target)
+    processor.save_pretrained(target)
+    return target
+
+
+def test_a_saved_folder_loads(folder, network, model, make_requests):
+    loaded = adapter.load(str(folder))
+    assert (loaded.name, loaded.notes, loaded.model_hash) == ("kangaroo-checkpoint", (), model.model_hash)
+    requests = make_requests(PROMPTS)
+    assert [r.text for r in loaded.respond(requests)] == [r.text for r in model.respond(requests)]
+    half = adapter.load_tiny(str(folder), dtype="bfloat16", batch_size=2)
+    assert (half.dtype, half.batch_size) == ("bfloat16", 2)
+
+
+def test_sharded_weights_load(network, processor, tmp_path):
+    network.save_pretrained(tmp_path, max_shard_size="1MB")
+    processor.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    assert adapter.load(str(tmp_path)).model_hash == adapter.checkpoint.model_hash(network)
+
+
+def rewrite(folder, change):
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+
+
+def fails_with(message, *args, **options):
+    with pytest.raises(UserError, match=message) as caught:
+        adapter.load(*args, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_unusable_folders_are_named(folder, tmp_path, capfd):
+    fails_with("kangaroo:FOLDER", None)
+    fails_with("nowhere: no such folder", str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    fails_with("empty: config.json is missing", str(tmp_path / "empty"))
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "llama"}')
+    fails_with("of type 'llama'", str(tmp_path / "empty"))
+    (tmp_path / "empty" / "config.json").write_text("{")
+    fails_with("cannot be read", str(tmp_path / "empty"))
+    (folder / "model.safetensors").write_bytes(b"git lfs pointer")
+    fails_with("not a safetensors file", str(folder))
+    (folder / "model.safetensors").unlink()
+    fails_with(r"checkpoint: the weights model\.safetensors are missing.*save_pretrained", str(folder))
+    assert capfd.readouterr().err == ""
+
+
+def test_weights_that_do_not_fit_are_named(folder, capfd):
+    rewrite(folder, lambda state: state.update({"projector.weight": torch.zeros(192, 5)}))
+    message = fails_with("misshapen", str(folder))
+    assert "projector.weight (192, 5) instead of (192, 128)" in message
+    rewrite(folder, lambda state: [state.pop(name) for name in sorted(state) if "layers.1" in name])
+    message = fails_with("missing", str(folder))
+    assert "and" in message and "more" in message
+    assert capfd.readouterr().err == ""
+
+
+def test_missing_tokenizer_is_named(folder):
+    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json"):
+        (folder / name).unlink()
+    fails_with("no usable tokenizer", str(folder))
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(UserError, match="unknown model argument wings; known are attn_implementation"):
+        adapter.load_tiny(wings=2)
+    with pytest.raises(UserError, match="dtype 'int3': choose float32"):
+        adapter.load_tiny(dtype="int3")
+    with pytest.raises(UserError, match="device 'abacus' cannot be used"):
+        adapter.load_tiny(device="abacus")
+    with pytest.raises(UserError, match="frame_chunk 'many'"):
+        adapter.load_tiny(frame_chunk="many")
+    with pytest.raises(UserError, match="batch_size 0"):
+        adapter.load_tiny(batch_size=0)
+    assert adapter.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4

@@ -1,0 +1,217 @@
+"""The command line: flags, one clear line for every mistake, and the documented exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
+
+from kangaroo_eval.cli import main
+from kangaroo_eval.cli.parser import make_parser
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_videomme(tmp_path_factory.mktemp("data"), videomme_rows(3))
+
+
+@pytest.fixture(autouse=True)
+def away(tmp_path, monkeypatch):
+    """Run in an empty folder, with no data and no cache of the user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KANGAROO_EVAL_DATA", raising=False)
+    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
+
+
+def run(*words):
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code
+
+
+def refused(capsys, code, *words):
+    """The one line on stderr of a command that must end with this exit code."""
+    assert run(*words) == code
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("kangaroo-eval: ") and "\n" not in error, error
+    return error
+
+
+def constant(data, *words):
+    return ("--tasks", "videomme", "--model", "constant:B", "--data-root", data, "--data", "real", "--frames", "2", *words)
+
+
+def test_the_run_flags_are_the_documented_ones_and_few():
+    parser = make_parser("x")._subparsers._group_actions[0].choices["run"]
+    flags = sorted(option for action in parser._actions for option in action.option_strings if option.startswith("--"))
+    assert flags == sorted(
+        "--help --tasks --model --model-args --frames --nframes --max-frames-num --fps --max-frames --sampler --decoder "
+        "--data --data-root --limit --samples --subset --batch-size --device --dtype --workers --output --output-path "
+        "--fresh --on-missing --min-coverage --decode-timeout --dry-run --seed --json --verbose --quiet".split()
+    )
+
+
+def test_a_run_prints_the_tables_and_one_json_line_last(data, capsys):
+    assert run(*constant(data, "--json")) == 0
+    out = capsys.readouterr().out
+    assert "Table IV" in out and "Kangaroo" in out and "videomme" in out
+    last = json.loads(out.splitlines()[-1])
+    assert last["exit"] == 0 and last["run"].endswith("results/runs/constant-B-2f")
+    assert last["tasks"]["videomme"]["n"] == 9 and last["tasks"]["videomme"]["coverage"] == 1.0
+
+
+def test_underscores_and_other_harnesses_names_are_taken(data):
+    words = ("run", "-t", "Video-MME", "-M", "constant", "--max_frames_num", "2", "--data_root", data, "-L", "1", "-q")
+    assert run(*words) == 0
+
+
+MISTAKES = {
+    "a near miss gets a suggestion": (1, ("--tasks", "vidomme"), "Did you mean videomme?"),
+    "no tasks": (1, ("--frames", "8"), "no tasks given"),
+    "no words": (1, (), "no tasks given"),
+    "zero frames": (1, ("--tasks", "videomme", "--frames", "0"), "--frames 0: give a whole number of at least 1"),
+    "frames and fps": (1, ("--tasks", "videomme", "--frames", "2", "--fps", "1"), "exclude each other"),
+    "a cap without a rate": (1, ("--tasks", "videomme", "--max-frames", "2"), "--max-frames goes with --fps"),
+    "a word for a number": (1, ("--tasks", "videomme", "--frames", "many"), "invalid int value: 'many'"),
+    "unknown sampler": (1, ("--tasks", "videomme", "--sampler", "x"), "choose one of uniform, endpoints, official"),
+    "unknown flag": (1, ("--tasks", "videomme", "--framse", "8"), "unknown flag or word '--framse'. Did you mean --frames?"),
+    "unknown model": (1, ("--tasks", "videomme", "--data", "real", "--data-root", "D", "--model", "kangaro"), "unknown model"),
+    "bad model args": (1, ("--tasks", "videomme", "--model-args", "x"), "give key=value"),
+    "bad limit": (1, ("--tasks", "videomme", "--limit", "2.5"), "--limit 2.5"),
+    "bad subset": (1, ("--tasks", "videomme", "--subset", "3"), "give SEED:N"),
+    "bad coverage": (1, ("--tasks", "videomme", "--min-coverage", "99"), "between 0 and 1"),
+    "bad on-missing": (1, ("--tasks", "videomme", "--on-missing", "x"), "choose one of fail, skip"),
+    "bad data": (1, ("--tasks", "videomme", "--data", "x"), "choose one of auto, real, mini"),
+    "no real data": (6, ("--tasks", "videomme", "--data", "real"), "real data asked for, but not found"),
+    "unreadable data root": (6, ("--tasks", "videomme", "--data-root", "/nowhere"), "not a readable folder"),
+    "unknown sample": (1, ("--tasks", "videomme", "--data-root", "D", "--samples", "zzz"), "no such sample: zzz"),
+    "arguments that the model has not": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--model", "constant", "--model-args", "heat=1"),
+        "--model-args heat",
+    ),
+    "an output that is a file": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--model", "constant", "--output", "/dev/null/x"),
+        "give another folder with --output",
+    ),
+    "report of nothing": (1, ("report", "nowhere"), "no results.json"),
+    "report in an unknown format": (1, ("report", "x", "--format", "x"), "choose one of terminal, markdown"),
+    "score of nothing": (1, ("score",), "score needs a RUN directory"),
+    "score of no run": (1, ("score", "nowhere"), "no run.json"),
+    "answers without a task": (1, ("score", "--answers", "x"), "goes with --task"),
+    "show without a name": (1, ("tasks", "show"), "tasks show NAME"),
+    "unknown data action": (1, ("data", "burn"), "choose one of ls, verify, mini"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_every_mistake_is_one_line_with_its_exit_code(name, data, capsys):
+    code, words, said = MISTAKES[name]
+    assert said in refused(capsys, code, *(data if word == "D" else word for word in words))
+
+
+def test_dry_run_lists_tasks_videos_frames_and_what_is_missing(data, capsys):
+    assert run("--tasks", "videomme", "--data-root", data, "--dry-run", "--frames", "8") == 0
+    assert "videomme: 9 samples, 3 videos, 8 frames a video, 24 in all" in capsys.readouterr().out
+
+
+def test_duplicates_missing_fields_and_missing_videos_are_exit_6(tmp_path, capsys):
+    twice = write_videomme(tmp_path / "twice", [VIDEOMME_ROW, VIDEOMME_ROW], videos=False)
+    assert "given twice, by rows 0 and 1" in refused(capsys, 6, *constant(twice))
+    row = {key: value for key, value in VIDEOMME_ROW.items() if key != "answer"}
+    lacking = write_videomme(tmp_path / "lacking", [row], videos=False)
+    assert "field 'answer' is missing" in refused(capsys, 6, *constant(lacking))
+    gone = write_videomme(tmp_path / "gone", [VIDEOMME_ROW], videos=False)
+    assert "1 videos are missing" in refused(capsys, 6, *constant(gone))
+    assert run("data", "verify", "videomme", "--data-root", gone) == 6
+    assert run(*constant(gone, "--on-missing", "skip", "-q")) == 2, "no answer at all"
+
+
+def test_score_report_and_the_listings_work_on_a_finished_run(data, capsys):
+    assert run(*constant(data, "--output", "out", "-q")) == 0
+    before = open("out/videomme.scores.jsonl", "rb").read()
+    os.unlink("out/videomme.scores.jsonl")
+    assert run("score", "out", "--show-differences") == 0
+    assert open("out/videomme.scores.jsonl", "rb").read() == before
+    capsys.readouterr()
+    assert run("report", "out", "--format", "markdown", "--output", "r.md") == 0
+    assert "| Kangaroo" in open("r.md").read()
+    assert run("report", "out") == 0 and "constant:B (looks at nothing), 2 frames" in capsys.readouterr().out
+    assert run("tasks") == 0 and run("tasks", "show", "mlvu") == 0 and run("models") == 0
+    assert run("data", "ls", "--data-root", data) == 0 and run("data", "verify", "videomme", "--data-root", data) == 0
+    out = capsys.readouterr().out
+    assert "arXiv:2406.04264" in out and "kangaroo-tiny" in out and "9 samples, 3 videos, 0 missing" in out
+
+
+def write_answers(answers):
+    with open("answers.jsonl", "w") as file:
+        file.writelines(json.dumps({"id": key, "text": text}) + "\n" for key, text in answers)
+    return "answers.jsonl"
+
+
+def score(data, answers, *words):
+    return ("score", "--task", "videomme", "--answers", write_answers(answers), "--output", "scored", "--data-root", data, *words)
+
+
+def test_answers_made_elsewhere_are_scored_against_the_annotations(data, capsys):
+    answers = [(row["question_id"], f"The answer is {row['answer']}") for row in videomme_rows(3)]
+    assert run(*score(data, [*answers, answers[0]], "--json")) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["tasks"]["videomme"] == {"careful": 1.0, "official": 1.0, "n": 9, "coverage": 1.0}
+
+
+def test_unknown_double_and_missing_answers(data, capsys):
+    good = [(row["question_id"], row["answer"]) for row in videomme_rows(3)]
+    assert "1 unknown ids (xx)" in refused(capsys, 1, *score(data, [*good, ("xx", "A")]))
+    assert "answered twice, differently" in refused(capsys, 1, *score(data, [*good, (good[0][0], "nonsense")]))
+    assert run(*score(data, [*good, ("xx", "A")], "--ignore-unknown", "-q")) == 0
+    assert "already holds a run" in refused(capsys, 1, *score(data, good))
+
+
+def test_missing_answers_lower_the_coverage(data, capsys):
+    assert run(*score(data, [("001-1", "A")], "--json", "-q")) == 3
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["tasks"]["videomme"]["careful"] is None and last["exit"] == 3
+
+
+def test_scoring_never_falls_back_to_mini_data(capsys):
+    words = ("score", "--task", "videomme", "--answers", write_answers([("001-1", "A")]), "--output", "scored")
+    assert "not found" in refused(capsys, 6, *words)
+
+
+def start(data, *words):
+    command = [sys.executable, "-c", "from kangaroo_eval.cli import console; console()"]
+    return subprocess.Popen(
+        [*command, *map(str, constant(data, "--output", "out", *words))],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_with_130_and_the_same_command_resumes(tmp_path, number):
+    """The interruption comes while videos are being decoded: enough of them that the run cannot be over."""
+    big = write_videomme(tmp_path / "big", videomme_rows(150, questions=1))
+    process = start(big)
+    answers = tmp_path / "out/videomme.answers.jsonl"
+    deadline = time.time() + 60
+    while time.time() < deadline and not (answers.exists() and answers.read_bytes().count(b"\n") >= 3):
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130, error
+    assert "the same command resumes" in error and "Traceback" not in error
+    kept = answers.read_bytes().count(b"\n")
+    assert 3 <= kept < 150
+    assert run(*constant(big, "--output", "out", "-q")) == 0
+    assert answers.read_bytes().count(b"\n") == 150

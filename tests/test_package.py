@@ -1,0 +1,237 @@
+"""The package as users install it: walls between its parts, what importing costs, what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
+
+CORE = {"types", "errors", "protocols", "rows", "task", "media", "answers", "metrics", "registry"}
+RUN = {"data", "plan", "journal", "results", "rescore", "runner"}
+# Part of the package -> the parts it may import. A part that is not listed is a mistake of this test.
+WALLS = {
+    "__init__": {"runner"},
+    "errors": set(),
+    "types": set(),
+    "protocols": {"types"},
+    "rows": {"errors"},
+    "task": {"types", "errors"},
+    "media": {"types", "errors"},
+    "answers": {"types", "errors"},
+    "metrics": {"types"},
+    "registry": {"errors", "protocols", "task"},
+    "data": CORE,
+    "plan": CORE | {"data"},
+    "journal": {"errors"},
+    "results": CORE | {"data", "journal"},
+    "runner": CORE | RUN | {"report"},
+    "rescore": CORE | RUN,
+    "report": {"types", "errors", "results", "journal"},
+    "cli": CORE | RUN | {"report"},
+    "tasks": {"types", "errors", "protocols", "rows", "task", "answers", "metrics"},
+    "model": {"errors"},
+    "model.adapter": {"errors", "types", "protocols", "media"},
+    "train": {"model", "media", "miniworld", "types", "errors", "runner", "registry"},
+    "backends": {"types", "errors", "protocols", "media"},
+    "miniworld": {"types", "errors"},
+    "baselines": set(),
+}
+
+
+def modules():
+    for package in PROJECT["tool"]["setuptools"]["packages"]:
+        folder = ROOT / _folder(package)
+        for file in sorted(folder.glob("*.py")):
+            name = package if file.stem == "__init__" else f"{package}.{file.stem}"
+            yield name, file
+
+
+def _folder(package: str) -> str:
+    parts = package.split(".")
+    for size in range(len(parts), 0, -1):
+        head = ".".join(parts[:size])
+        if head in FOLDERS:
+            return "/".join([FOLDERS[head], *parts[size:]])
+    raise AssertionError(package)
+
+
+def imports(file: Path):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield node.module, tuple(alias.name for alias in node.names)
+
+
+def part_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def test_every_import_keeps_to_the_walls():
+    wrong = []
+    for name, file in modules():
+        own = part_of(name)
+        allowed = WALLS.get(".".join(name.split(".")[1:3]), WALLS[own]) | {own}
+        for module, names in imports(file):
+            if module.split(".")[0] != "kangaroo_eval":
+                continue
+            targets = {part_of(module)} if "." in module else set(names) - {"__version__"}
+            wrong += [f"{file.relative_to(ROOT)} imports {target}" for target in targets - allowed]
+    assert wrong == []
+
+
+def test_the_walls_catch_a_breach(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("def f():\n    from kangaroo_eval.model import adapter\n")
+    assert [part_of(module) for module, _ in imports(file)] == ["model"]
+
+
+def test_every_folder_with_an_init_is_a_listed_package_and_the_other_way_round():
+    found = set()
+    for top in ("kangaroo_eval", *[folder for folder in FOLDERS.values() if folder != "kangaroo_eval"]):
+        for file in (ROOT / top).rglob("__init__.py"):
+            relative = file.parent.relative_to(ROOT).as_posix()
+            head = next(name for name, folder in FOLDERS.items() if folder == relative.split("/")[0])
+            found.add(".".join([head, *relative.split("/")[1:]]))
+    assert sorted(found) == sorted(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_no_module_shadows_a_mounted_package():
+    for name in FOLDERS:
+        if "." in name:
+            assert not (ROOT / "kangaroo_eval" / f"{name.split('.')[1]}.py").exists()
+
+
+HEAVY = ("torch", "transformers", "av", "numpy", "pandas", "pyarrow", "datasets", "dataclasses", "logging")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kangaroo_eval",
+        "from kangaroo_eval.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from kangaroo_eval.cli import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_importing_and_help_load_nothing_heavy(code, tmp_path):
+    code += f"\nimport sys; print('LOADED', [name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_scoring_and_listing_need_no_torch(tmp_path):
+    """The lean core with torch and transformers made unimportable."""
+    code = """
+import sys
+for name in ("torch", "transformers", "tokenizers", "safetensors"):
+    sys.modules[name] = None
+from kangaroo_eval.cli import main
+assert main(["tasks"]) == 0
+assert main(["tasks", "show", "Video-MME"]) == 0
+assert main(["models"]) == 0
+import kangaroo_eval.runner, kangaroo_eval.rescore, kangaroo_eval.report
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+PLUGIN = '''
+from kangaroo_eval.answers import careful_choice, official_choice
+from kangaroo_eval.rows import read_rows
+from kangaroo_eval.task import Folder, Source, Task
+from kangaroo_eval.types import Sample, Video
+
+
+def read(root):
+    folder = Folder(root)
+    for row in read_rows(root / "questions.jsonl"):
+        yield Sample(
+            id=row.text("id"),
+            video=Video(folder.first(f"videos/{row.text('video')}.mp4")),
+            question=row.text("question"),
+            choices=row.texts("choices"),
+            target=row.one_of("answer", ("A", "B")),
+        )
+
+
+def prompt(sample, view):
+    return "\\n".join((sample.question, *sample.choices))
+
+
+TASK = Task(
+    name="mybench", version=1, title="My bench",
+    source=Source(folder="mybench", annotations=("questions.jsonl",), homepage="https://example.org",
+                  hub=None, licence="mine", citation="me"),
+    read=read, prompt=prompt, scorer=careful_choice, official=official_choice("videomme"),
+    official_rule="videomme", breakdown=(),
+)
+'''
+PLUGIN_PROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "mybench-plugin"
+version = "1"
+[project.entry-points."kangaroo_eval.tasks"]
+mybench = "mybench_plugin:TASK"
+[tool.setuptools]
+py-modules = ["mybench_plugin"]
+"""
+
+
+@pytest.mark.slow
+def test_a_wheel_installs_alone_works_elsewhere_and_takes_a_third_partys_task(tmp_path):
+    """Build the wheel, install it with a plug-in's wheel in an empty environment that borrows only the
+    dependencies, and use both from another folder."""
+    plugin = tmp_path / "plugin"
+    plugin.mkdir()
+    (plugin / "mybench_plugin.py").write_text(PLUGIN)
+    (plugin / "pyproject.toml").write_text(PLUGIN_PROJECT)
+    wheels = tmp_path / "wheels"
+    source = tmp_path / "source"
+    subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={source}/"], check=True)
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--disable-pip-version-check", "-w", wheels]
+    subprocess.run([*build, source], check=True, capture_output=True)
+    subprocess.run([*build, plugin], check=True, capture_output=True)
+    env = tmp_path / "env"
+    venv.create(env, with_pip=False)
+    python = env / "bin/python"
+    site = next((env / "lib").glob("python*")) / "site-packages"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", site]
+    subprocess.run([*install, *sorted(wheels.glob("*.whl"))], check=True, capture_output=True)
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    away = tmp_path / "away"
+    (away / "data/mybench/videos").mkdir(parents=True)
+    row = '{"id": "1", "video": "v", "question": "What?", "choices": ["A. x", "B. y"], "answer": "B"}\n'
+    (away / "data/mybench/questions.jsonl").write_text(row)
+    (away / "answers.jsonl").write_text('{"id": "1", "text": "B"}\n')
+    code = f"""
+import sys
+sys.path += {borrowed!r}
+import kangaroo_eval
+assert kangaroo_eval.__file__.startswith({str(site)!r}), kangaroo_eval.__file__
+from kangaroo_eval.cli import main
+assert main(["tasks"]) == 0
+assert main(["score", "--task", "mybench", "--answers", "answers.jsonl", "--output", "out", "--data-root", "data"]) == 0
+from importlib.resources import files
+assert (files("kangaroo_eval.baselines") / "published/table3.csv").is_file()
+from kangaroo_eval.registry import load_model
+assert load_model("kangaroo-tiny", device="cpu", dtype=None, seed=0, batch_size=None).model_hash
+"""
+    done = subprocess.run([python, "-c", code], cwd=away, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "mybench" in done.stdout
+    top = sorted(path.name for path in site.iterdir() if "info" not in path.name and path.suffix != ".pyc")
+    assert [name for name in top if name not in ("bin", "__pycache__")] == ["kangaroo_eval", "mybench_plugin.py"]

@@ -1,0 +1,385 @@
+"""A whole run on real files with a made model: what is kept, what is scored, and what never becomes a score."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import videomme_rows, write_video, write_videomme
+
+from kangaroo_eval import evaluate
+from kangaroo_eval.errors import DataError, RunFailed, UserError
+from kangaroo_eval.types import Response
+
+
+class Oracle:
+    """Answers with `say(request)`; remembers what it was asked."""
+
+    frame_size = 32
+
+    def __init__(self, say=lambda request: "C", name="oracle"):
+        self.say = say
+        self.name = name
+        self.seen = []
+
+    def respond(self, requests):
+        for request in requests:
+            self.seen.append(request)
+            yield Response(self.say(request), request.frames.times, 7, 1, 0.001)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Four videos with three questions each, in Video-MME's layout."""
+    return write_videomme(tmp_path_factory.mktemp("data"), videomme_rows(4))
+
+
+@pytest.fixture
+def data(made, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(made, tmp_path / "data"))
+
+
+def go(model, data, output, **options):
+    options = {"frames": 4, "workers": 1, **options}
+    return evaluate("videomme", model, data="real", data_root=data, output=output, **options)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_run_keeps_every_answer_scores_it_twice_and_writes_the_fixed_keys(made, tmp_path):
+    model = Oracle()
+    results = go(model, made, tmp_path / "run")
+    answers = lines(tmp_path / "run/videomme.answers.jsonl")
+    assert len(answers) == 12 and results.exit_code == 0
+    keys = "id video status system prompt prefill text frame_times frames_repeated prompt_tokens new_tokens seconds attempt error"
+    assert set(keys.split()) <= set(answers[0])
+    assert answers[0]["id"] == "001-1" and answers[0]["video"] == "data/video000000.mp4"
+    assert answers[0]["status"] == "ok" and answers[0]["text"] == "C" and answers[0]["attempt"] == 1
+    assert answers[0]["frame_times"] == pytest.approx([0.375, 1.125, 1.875, 2.625])
+    scores = lines(tmp_path / "run/videomme.scores.jsonl")
+    assert [line["id"] for line in scores] == [row["question_id"] for row in videomme_rows(4)]
+    assert set(scores[0]) == {"id", "video", "target", "careful", "official", "tags"}
+    assert set(scores[0]["careful"]) == {"answer", "score", "rule", "span"}
+    assert set(scores[0]["official"]) == {"answer", "score"}
+    data = json.loads((tmp_path / "run/results.json").read_text())
+    task = data["tasks"]["videomme"]
+    assert data["schema"] == 1 and data["run"]["complete"] is True and data["run"]["frames"] == 4
+    assert task["careful"] == task["official"] == {"value": 0.25, "stderr": task["careful"]["stderr"], "n": 12, "unreadable": 0}
+    assert set(task["breakdown"]) == {"duration", "domain", "sub_category", "task_type"}
+    assert set(task["breakdown"]["duration"]) == {"short", "medium", "long"}
+    assert task["published"] == {
+        **task["published"],
+        "table": "IV",
+        "column": "overall_wo",
+        "comparable": False,
+        "why": "12 of the 2700 samples that the published number covers",
+    }
+    assert "oracle" in (tmp_path / "run/report.md").read_text()
+    assert str(results).startswith("Table IV")
+
+
+def test_a_model_gets_frames_of_its_size_prompts_and_siblings_but_no_target(made, tmp_path):
+    model = Oracle()
+    go(model, made, tmp_path / "run")
+    assert [request.siblings for request in model.seen[:6]] == [2, 1, 0, 2, 1, 0]
+    assert model.seen[0].frames.pixels.shape == (4, 32, 32, 3)
+    assert model.seen[0].frames is model.seen[2].frames, "one video is decoded once"
+    assert model.seen[0].prompt.startswith("Select the best answer")
+    assert not hasattr(model.seen[0], "target")
+    # Brightness rises by 10 a frame: the frames are the ones at the stated times.
+    shown = [int(picture.mean()) for picture in model.seen[0].frames.pixels]
+    wanted = [10 * round(each * 8) for each in model.seen[0].frames.times]
+    assert all(abs(one - other) <= 3 for one, other in zip(shown, wanted, strict=True))
+
+
+def test_more_frames_than_the_video_has_are_all_of_them_and_the_number_is_recorded(made, tmp_path):
+    go(Oracle(), made, tmp_path / "run", frames=500)
+    answer = lines(tmp_path / "run/videomme.answers.jsonl")[0]
+    assert len(answer["frame_times"]) == 24 and answer["frames_in_video"] == 24
+
+
+def test_the_samplers_say_which_frames(made, tmp_path):
+    for sampler, first_and_last in {"endpoints": [0.0, 23 / 8], "official": [0.375, 20 / 8]}.items():
+        model = Oracle()
+        go(model, made, tmp_path / sampler, sampler=sampler)
+        times = model.seen[0].frames.times
+        assert [times[0], times[-1]] == pytest.approx(first_and_last), sampler
+    model = Oracle()
+    go(model, made, tmp_path / "rate", frames=None, fps=2.0)
+    assert model.seen[0].frames.times == pytest.approx((0.0, 0.5, 1.0, 1.5, 2.0, 2.5))
+
+
+def test_resuming_asks_only_what_is_left_and_adds_tasks_and_samples(made, tmp_path):
+    go(Oracle(), made, tmp_path / "run", limit=5)
+    second = Oracle()
+    results = go(second, made, tmp_path / "run")
+    assert [request.id for request in second.seen] == ["002-3", "003-1", "003-2", "003-3", "004-1", "004-2", "004-3"]
+    assert results["videomme"]["asked"] == 12
+    third = Oracle()
+    both = evaluate(
+        ["videomme", "videomme_subtitles"], third, 4, data="real", data_root=made, output=tmp_path / "run", workers=1
+    )
+    assert {request.id for request in third.seen} == {row["question_id"] for row in videomme_rows(4)}
+    assert set(both.data["tasks"]) == {"videomme", "videomme_subtitles"}
+    again = go(Oracle(), made, tmp_path / "run")
+    assert set(again.data["tasks"]) == {"videomme", "videomme_subtitles"}, "an earlier task keeps its scores"
+
+
+def test_another_protocol_is_refused_with_the_difference_named(made, tmp_path):
+    go(Oracle(), made, tmp_path / "run", limit=1)
+    with pytest.raises(UserError, match=r"tasks.videomme.frames: 4 -> 8.*--fresh"):
+        go(Oracle(), made, tmp_path / "run", frames=8)
+    with pytest.raises(UserError, match="sampler: uniform -> endpoints"):
+        go(Oracle(), made, tmp_path / "run", sampler="endpoints")
+    results = go(Oracle(), made, tmp_path / "run", frames=8, limit=1, fresh=True)
+    assert results["videomme"]["asked"] == 1 and (tmp_path / "run.old-1/run.json").exists()
+
+
+class Hashed(Oracle):
+    model_hash, dtype, notes, settings = "one", "float32", ("untrained weights",), {}
+
+
+def test_other_weights_are_another_protocol_and_caveats_are_everywhere(made, tmp_path):
+    results = go(Hashed(), made, tmp_path / "run", limit=1)
+    other = Hashed()
+    other.model_hash = "two"
+    with pytest.raises(UserError, match="model_hash: one -> two"):
+        go(other, made, tmp_path / "run", limit=1)
+    assert "untrained weights" in str(results)
+    assert "untrained weights" in (tmp_path / "run/report.md").read_text()
+
+
+BAD_VIDEOS = {
+    "text": b"this is no video\n" * 100,
+    "empty": b"",
+    "truncated": None,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_VIDEOS)
+def test_a_bad_video_costs_its_own_questions_only_and_is_never_asked_blind(data, tmp_path, kind):
+    file = data / "videomme/data/video000001.mp4"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:200] if kind == "truncated" else BAD_VIDEOS[kind])
+    model = Oracle()
+    results = go(model, data, tmp_path / "run")
+    assert {request.id for request in model.seen}.isdisjoint({"002-1", "002-2", "002-3"})
+    task = results["videomme"]
+    assert task["statuses"] == {"ok": 9, "decode_error": 3} and task["coverage"] == 0.75
+    assert task["status"] == "low_coverage" and results.exit_code == 3
+    assert task["careful"]["value"] is None and task["official"]["value"] is None
+    bad = next(line for line in lines(tmp_path / "run/videomme.answers.jsonl") if line["id"] == "002-1")
+    assert bad["status"] == "decode_error" and bad["text"] is None and "video000001.mp4" in bad["error"]["message"]
+    file.write_bytes(whole)
+    mended = go(Oracle(), data, tmp_path / "run")
+    assert mended.exit_code == 0 and mended["videomme"]["careful"]["n"] == 12
+    again = [line for line in lines(tmp_path / "run/videomme.answers.jsonl") if line["id"] == "002-1"]
+    assert [line["attempt"] for line in again] == [1, 2]
+
+
+def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_path):
+    (data / "videomme/data/video000002.mp4").unlink()
+    with pytest.raises(DataError, match=r"1 videos are missing: .*video000002.mp4"):
+        evaluate("videomme", "no-such-model-is-ever-loaded", 4, data="real", data_root=data, output=tmp_path / "run")
+    results = go(Oracle(), data, tmp_path / "run", on_missing="skip")
+    assert results["videomme"]["statuses"] == {"ok": 9, "missing_video": 3} and results.exit_code == 3
+    shown = go(Oracle(), data, tmp_path / "run", on_missing="skip", min_coverage=0.5)
+    assert shown.exit_code == 0 and shown["videomme"]["careful"]["n"] == 9
+
+
+def test_one_failing_request_fails_alone(made, tmp_path):
+    def say(request):
+        if request.id == "002-2":
+            raise RuntimeError("weights\nexploded")
+        if request.id == "003-1":
+            raise MemoryError("CUDA out of memory")
+        return "B"
+
+    results = go(Oracle(say), made, tmp_path / "run", min_coverage=0.5)
+    assert results["videomme"]["statuses"] == {"ok": 10, "request_failed": 1, "oom": 1}
+    failed = next(line for line in lines(tmp_path / "run/videomme.answers.jsonl") if line["id"] == "002-2")
+    assert failed["error"] == {"type": "RuntimeError", "message": "RuntimeError: weights exploded"}
+    assert failed["text"] is None
+    mended = go(Oracle(), made, tmp_path / "run")
+    assert mended["videomme"]["statuses"] == {"ok": 12}
+
+
+class Batcher(Oracle):
+    """Reads all requests about a video before it answers any, as batching adapters do, and fails as a batch."""
+
+    def respond(self, requests):
+        for request in requests:
+            batch = [request]
+            while batch[-1].siblings:
+                batch.append(next(requests))
+            if len(batch) > 1:
+                raise RuntimeError("batch too large")
+            for each in batch:
+                yield Response(self.say(each), each.frames.times, 0, 0, 0.0)
+
+
+def test_a_failing_batch_is_asked_again_one_by_one(made, tmp_path):
+    results = go(Batcher(lambda request: request.id[-1]), made, tmp_path / "run")
+    assert results["videomme"]["statuses"] == {"ok": 12}
+    texts = {line["id"]: line["text"] for line in lines(tmp_path / "run/videomme.answers.jsonl")}
+    assert texts == {row["question_id"]: row["question_id"][-1] for row in videomme_rows(4)}
+
+
+def test_a_model_that_only_fails_ends_the_run_and_resumes(made, tmp_path):
+    def say(request):
+        raise RuntimeError("no weights")
+
+    with pytest.raises(RunFailed, match="10 requests in a row.*no weights") as caught:
+        go(Oracle(say), made, tmp_path / "run")
+    assert caught.value.exit_code == 2
+    assert go(Oracle(), made, tmp_path / "run").exit_code == 0
+
+
+def test_a_model_that_answers_too_little_or_too_much_is_refused(made, tmp_path):
+    class Short(Oracle):
+        def respond(self, requests):
+            list(requests)
+            yield Response("A", (), 0, 0, 0.0)
+
+    class Long(Oracle):
+        def respond(self, requests):
+            for _ in requests:
+                yield Response("A", (), 0, 0, 0.0)
+                yield Response("A", (), 0, 0, 0.0)
+
+    class Broken(Oracle):
+        def respond(self, requests):
+            raise RuntimeError("cannot start")
+            yield
+
+    with pytest.raises(RunFailed, match="too few"):
+        go(Short(), made, tmp_path / "short")
+    with pytest.raises(RunFailed, match="more answers"):
+        go(Long(), made, tmp_path / "long")
+    with pytest.raises(RunFailed, match="cannot start"):
+        go(Broken(), made, tmp_path / "broken")
+
+
+def test_a_task_without_any_answer_fails_the_run(data, tmp_path):
+    for file in (data / "videomme/data").iterdir():
+        file.write_bytes(b"")
+    results = go(Oracle(), data, tmp_path / "run")
+    assert results.exit_code == 2 and results["videomme"]["status"] == "failed"
+    assert results["videomme"]["careful"] == {"value": None, "stderr": None, "n": 0, "unreadable": 0}
+
+
+def test_a_full_disk_ends_the_run_with_one_clear_error(made, tmp_path):
+    (tmp_path / "run").mkdir()
+    os.symlink("/dev/full", tmp_path / "run/videomme.answers.jsonl")
+    with pytest.raises(RunFailed, match="No space left") as caught:
+        go(Oracle(), made, tmp_path / "run")
+    assert caught.value.exit_code == 2
+
+
+def test_samples_limit_and_subset_pick_what_they_say(made, tmp_path):
+    def ids(**options):
+        model = Oracle()
+        go(model, made, tmp_path / repr(options), **options)
+        return [request.id for request in model.seen]
+
+    assert ids(samples=("003-2", "001-1")) == ["001-1", "003-2"]
+    assert ids(limit=0.25) == ["001-1", "001-2", "001-3"]
+    four, eight = ids(subset=(7, 4)), ids(subset=(7, 8))
+    assert len(four) == 4 and len({each[:3] for each in four}) == 4, "one question of every video first"
+    assert set(four) < set(eight) and ids(subset=(7, 4), seed=0) == four
+    assert set(ids(subset=(8, 4))) != set(four)
+    with pytest.raises(UserError, match="no such sample: 9-9"):
+        ids(samples=("9-9",))
+
+
+def test_the_results_are_a_pandas_table_for_who_wants_one(made, tmp_path):
+    frame = go(Oracle(), made, tmp_path / "run").frame("videomme")
+    assert len(frame) == 12 and frame["careful_score"].mean() == 0.25
+    assert {"id", "video", "target", "careful", "official", "duration", "text"} <= set(frame.columns)
+
+
+SLOW_RUN = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_run import Oracle, go
+def say(request):
+    time.sleep(0.03)
+    return "ABCD"[len(request.prompt + request.id) % 4] + " " + request.id
+if __name__ == "__main__":
+    go(Oracle(say), Path({data!r}), Path({run!r}))
+    print("finished", flush=True)
+"""
+
+
+def test_kill_9_at_any_moment_loses_at_most_the_question_in_flight_and_scores_come_out_the_same(made, tmp_path):
+    """The same run undisturbed and killed again and again: byte-identical scores, no answer asked twice."""
+    tests = str(Path(__file__).parent)
+
+    def script(run):
+        code = tmp_path / f"{run}.py"
+        code.write_text(SLOW_RUN.format(tests=tests, data=str(made), run=str(tmp_path / run)))
+        return [sys.executable, str(code)]
+
+    subprocess.run(script("calm"), check=True, capture_output=True)
+    kills = 0
+    answers = tmp_path / "stormy/videomme.answers.jsonl"
+    for _ in range(40):
+        process = subprocess.Popen(script("stormy"), stdout=subprocess.PIPE, text=True)
+        before = answers.read_bytes().count(b"\n") if answers.exists() else 0
+        while process.poll() is None:
+            now = answers.read_bytes().count(b"\n") if answers.exists() else 0
+            if now >= before + 3:
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.002)
+        output = process.communicate()[0]
+        if "finished" in output:
+            break
+    assert "finished" in output and kills >= 3
+    assert (tmp_path / "calm/videomme.scores.jsonl").read_bytes() == (tmp_path / "stormy/videomme.scores.jsonl").read_bytes()
+    asked = [line["id"] for line in lines(answers)]
+    assert sorted(asked) == sorted(row["question_id"] for row in videomme_rows(4)), "nothing was asked twice"
+
+
+def test_the_real_videos_answer_questions_through_a_hand_made_folder(shared, tmp_path):
+    """Six real phone and web videos behind Video-MME's layout."""
+    files = sorted((shared / "data/sample_videos").glob("*.mp4"))
+    rows = [
+        {**row, "videoID": file.stem}
+        for file, row in zip(files, videomme_rows(len(files), questions=1), strict=True)
+    ]
+    root = write_videomme(tmp_path, rows, videos=False)
+    (root / "videomme/data").mkdir()
+    for file in files:
+        shutil.copy(file, root / "videomme/data" / file.name)
+    model = Oracle()
+    results = go(model, root, tmp_path / "run", frames=8)
+    assert len(files) == 6 and results["videomme"]["statuses"] == {"ok": 6}
+    for request in model.seen:
+        assert request.frames.pixels.shape == (8, 32, 32, 3) and request.frames.pixels.std() > 10
+        assert list(request.frames.times) == sorted(request.frames.times)
+
+
+def test_a_video_key_is_the_same_wherever_the_data_lies(made, tmp_path):
+    moved = Path(shutil.copytree(made, tmp_path / "elsewhere"))
+    go(Oracle(), made, tmp_path / "one", limit=2)
+    go(Oracle(), moved, tmp_path / "two", limit=2)
+    assert (tmp_path / "one/videomme.scores.jsonl").read_bytes() == (tmp_path / "two/videomme.scores.jsonl").read_bytes()
+
+
+def test_write_video_is_what_the_other_tests_think_it_is(tmp_path):
+    import av
+
+    with av.open(str(write_video(tmp_path / "v.mp4"))) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 24
