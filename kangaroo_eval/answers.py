@@ -310,7 +310,7 @@ def careful_choice(sample: Sample, text: str) -> Score:
 def _same_option(sample: Sample, answer: str) -> bool:
     """Benchmarks have items with the same option twice; whoever picks either is right."""
     letters = letters_of(sample.choices)
-    if answer == sample.target or sample.target not in letters:
+    if answer == sample.target or sample.target is None or sample.target not in letters:
         return answer == sample.target
     said, gold = (sample.choices[letters.index(letter)] for letter in (answer, sample.target))
     return _plain(said) == _plain(gold) != ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,6 +12,8 @@ from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.registry import resolve
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Sample
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["real", "mini"]
 CHOICES = ("auto", "real", "mini")
@@ -49,6 +52,11 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
             )
     if task.source.mini is None:
         raise DataError(f"{task.name} has no mini copy: give its real data with --data-root")
+    log.warning(
+        "%s: no real data %s; using the MINI copy, made videos and questions. Its scores say nothing about the benchmark",
+        task.name,
+        "asked for" if data == "mini" else f"under {data_root}" if data_root else "(no --data-root)",
+    )
     make: Callable[[str, Path], Path] = resolve(task.source.mini)
     return Located(make(task.source.folder, cache), "mini")
 

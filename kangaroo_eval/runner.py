@@ -9,7 +9,7 @@ import platform
 import re
 import secrets
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -382,7 +382,7 @@ class _Answering:
                 "The answers so far are kept; the same command resumes"
             ) from error
 
-    def _requests(self) -> Iterator[Request]:
+    def _requests(self) -> Generator[Request, None, None]:
         """The requests of every video that could be decoded; the samples of the others are journalled."""
         try:
             yield from self._make_requests()
