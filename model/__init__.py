@@ -1,0 +1,55 @@
+"""The Kangaroo model (arXiv:2408.15542): network, processor, tokenizer and the adapter the harness calls.
+
+Importing this package is light: torch and transformers are loaded with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kangaroo_eval.model.adapter import KangarooModel
+    from kangaroo_eval.model.config import KangarooConfig, KangarooVisionConfig, kangaroo_8b, kangaroo_tiny
+    from kangaroo_eval.model.convert import from_components
+    from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
+    from kangaroo_eval.model.processing import KangarooProcessor
+    from kangaroo_eval.model.vision import KangarooVisionModel
+
+MODELS: dict[str, str] = {
+    "kangaroo": "kangaroo_eval.model.adapter:load",
+    "kangaroo-tiny": "kangaroo_eval.model.adapter:load_tiny",
+}
+"""Name on the command line -> "module:ATTR" of its loader."""
+
+_EXPORTS = {
+    "KangarooConfig": "config",
+    "KangarooForConditionalGeneration": "modeling",
+    "KangarooModel": "adapter",
+    "KangarooProcessor": "processing",
+    "KangarooVisionConfig": "config",
+    "KangarooVisionModel": "vision",
+    "from_components": "convert",
+    "kangaroo_8b": "config",
+    "kangaroo_tiny": "config",
+}
+
+__all__ = [
+    "MODELS",
+    "KangarooConfig",
+    "KangarooForConditionalGeneration",
+    "KangarooModel",
+    "KangarooProcessor",
+    "KangarooVisionConfig",
+    "KangarooVisionModel",
+    "from_components",
+    "kangaroo_8b",
+    "kangaroo_tiny",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load an exported class when it is first asked for (PEP 562)."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)

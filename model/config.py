@@ -1,0 +1,224 @@
+"""What a Kangaroo network looks like: sizes, options, the two presets and the token arithmetic."""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from transformers import AutoConfig, LlamaConfig, PretrainedConfig
+
+VISUAL_TOKENS = ("<vi_start>", "<eof>", "<eov>", "<vi_end>")
+"""Figure 2's four special tokens, in the order of the rows of the parameter `visual_tokens`."""
+
+VIDEO_TOKEN = "<|video|>"
+"""The placeholder that stands once for each token of a slot."""
+
+
+class KangarooVisionConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
+    """The vision encoder. The defaults are EVA-02 CLIP-L/14 (`eva02_large_patch14_clip_224`).
+
+    `image_size` is the side in pixels that the learned positions and the rotary reference grid belong to;
+    frames of another size are encoded by resampling the former and rescaling the latter.
+    """
+
+    model_type: ClassVar[str] = "kangaroo_video_vision"
+    base_config_key: ClassVar[str] = "vision_config"
+
+    hidden_size: int = 1024
+    intermediate_size: int = 2730
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 16
+    image_size: int = 224
+    patch_size: int = 14
+    layer_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        head, rest = divmod(self.hidden_size, self.num_attention_heads)
+        if rest or head % 4:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} / num_attention_heads {self.num_attention_heads} must be "
+                "a whole multiple of 4: 2-D rotary positions turn pairs of each axis"
+            )
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
+            )
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of an image of `image_size`."""
+        return self.image_size // self.patch_size
+
+
+class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
+    """A whole Kangaroo (Section IV.A, Figure 2).
+
+    `frame_size`: side of the square frames in pixels. `patchify`: whether the 2x2x2 depthwise convolution
+    is there (from stage II on); `patchify_init`: "uniform" (average pooling) or "random".
+    `projector`: "linear" (the paper) or "mlp". `tpe_theta`: theta of Eq. 3.
+    `visual_token_ids`: ids of `VISUAL_TOKENS` in the tokenizer; `video_token_id`: that of `VIDEO_TOKEN`.
+    """
+
+    # Not "kangaroo": the public release brings its own code under its own name, and a registered local
+    # class of the same name would be loaded in its place.
+    model_type: ClassVar[str] = "kangaroo_video"
+    sub_configs: ClassVar[dict[str, Any]] = {
+        "vision_config": KangarooVisionConfig,
+        "text_config": LlamaConfig,
+    }
+
+    vision_config: Any = None
+    text_config: Any = None
+    frame_size: int = 448
+    patchify: bool = True
+    patchify_init: str = "uniform"
+    projector: str = "linear"
+    tpe_theta: float = 10000.0
+    visual_token_ids: Any = (128002, 128003, 128004, 128005)
+    video_token_id: int = 128008
+    initializer_range: float = 0.02
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.vision_config = _sub_config(self.vision_config, KangarooVisionConfig)
+        self.text_config = _sub_config(self.text_config, LlamaConfig)
+        self.visual_token_ids = [int(token) for token in self.visual_token_ids]
+        self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)
+        super().__post_init__(**kwargs)
+        if self.projector not in ("linear", "mlp"):
+            raise ValueError(f"projector {self.projector!r}: choose 'linear' or 'mlp'")
+        if self.patchify_init not in ("uniform", "random"):
+            raise ValueError(f"patchify_init {self.patchify_init!r}: choose 'uniform' or 'random'")
+        if len(self.visual_token_ids) != len(VISUAL_TOKENS):
+            raise ValueError(
+                f"visual_token_ids needs {len(VISUAL_TOKENS)} ids, for {', '.join(VISUAL_TOKENS)}"
+            )
+        self.layout  # noqa: B018  (checks frame_size)
+
+    @property
+    def layout(self) -> VideoLayout:
+        """How many tokens a video of this configuration takes."""
+        return VideoLayout(self.frame_size, self.vision_config.patch_size, self.patchify)
+
+    @property
+    def control_token_ids(self) -> list[int]:
+        """The four visual tokens and the placeholder: ids that the visual sequence replaces."""
+        return [*self.visual_token_ids, self.video_token_id]
+
+
+def _sub_config(value: Any, kind: type[Any]) -> Any:
+    if value is None:
+        return kind()
+    if isinstance(value, dict):
+        return kind(**{name: item for name, item in value.items() if name != "model_type"})
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLayout:
+    """Token arithmetic of Figure 2 and Table II for square frames of `frame_size` pixels."""
+
+    frame_size: int
+    patch_size: int
+    patchify: bool
+
+    def __post_init__(self) -> None:
+        step = self.patch_size * (2 if self.patchify else 1)
+        if self.frame_size < step or self.frame_size % step:
+            why = "patch_size x 2 (patchify joins 2x2 patches)" if self.patchify else "patch_size"
+            raise ValueError(f"frame_size {self.frame_size} is not a multiple of {why} = {step}")
+
+    @property
+    def slot_tokens(self) -> int:
+        """LLM tokens of one slot."""
+        return (self.frame_size // (self.patch_size * (2 if self.patchify else 1))) ** 2
+
+    def slots(self, frames: int) -> int:
+        """Slots of a video: one for each frame, or for each started pair of frames with patchify."""
+        if frames < 1:
+            raise ValueError("a video needs at least one frame")
+        return (frames + 1) // 2 if self.patchify else frames
+
+    def visual_tokens(self, frames: int) -> int:
+        """LLM tokens that carry the picture: what Table II's frame and sequence limits count."""
+        return self.slots(frames) * self.slot_tokens
+
+    def sequence_length(self, frames: int) -> int:
+        """Length of the whole visual sequence, with <vi_start>, the <eof> between slots, <eov>, <vi_end>."""
+        return self.visual_tokens(frames) + self.slots(frames) + 2
+
+
+def kangaroo_8b() -> KangarooConfig:
+    """EVA-02 CLIP-L/14 with Llama-3-8B-Instruct, 448-pixel frames: the paper's model.
+
+    The control tokens use Llama-3's reserved rows, so the vocabulary keeps its 128,256 entries. The
+    context covers stage V's 22 K tokens.
+    """
+    text = LlamaConfig(
+        vocab_size=128256,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=32768,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
+        bos_token_id=128000,
+        eos_token_id=[128001, 128009],
+        tie_word_embeddings=False,
+    )
+    return KangarooConfig(vision_config=KangarooVisionConfig(), text_config=text, frame_size=448)
+
+
+def kangaroo_tiny() -> KangarooConfig:
+    """The same network at 3.4 M parameters: 64-pixel frames, 16 tokens a two-frame slot, own tokenizer.
+
+    The output layer is not tied: the parts stay disjoint for freezing and for pipeline stages, at half a
+    million parameters.
+    """
+    from kangaroo_eval.model.tokenizer import SPECIAL_TOKENS, VOCABULARY
+
+    ids = {token: index for index, token in enumerate(SPECIAL_TOKENS)}
+    vision = KangarooVisionConfig(
+        hidden_size=128,
+        intermediate_size=342,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=64,
+        patch_size=8,
+        initializer_range=0.05,
+    )
+    text = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        initializer_range=0.05,
+        bos_token_id=ids["<|begin_of_text|>"],
+        eos_token_id=[ids["<|end_of_text|>"], ids["<|eot_id|>"]],
+        tie_word_embeddings=False,
+    )
+    return KangarooConfig(
+        vision_config=vision,
+        text_config=text,
+        frame_size=64,
+        visual_token_ids=[ids[token] for token in VISUAL_TOKENS],
+        video_token_id=ids[VIDEO_TOKEN],
+        initializer_range=0.05,
+    )
+
+
+AutoConfig.register(KangarooVisionConfig.model_type, KangarooVisionConfig, exist_ok=True)
+AutoConfig.register(KangarooConfig.model_type, KangarooConfig, exist_ok=True)

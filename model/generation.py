@@ -1,0 +1,104 @@
+"""Greedy decoding with a shared prefix: one KV cache of a video serves every question about it.
+
+Written out instead of `generate` because its fixed cost a step is several times that of a tiny network; a
+test holds the two equal, token by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
+
+
+class Prefix(NamedTuple):
+    """Keys and values of the `length` prompt tokens that several questions share, one pair a layer."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    length: int
+
+    def cache(self, batch: int) -> Any:
+        """A fresh cache that starts with the prefix; writing to it leaves the prefix as it is."""
+        cache = DynamicCache()
+        for index, (key, value) in enumerate(self.layers):
+            cache.update(key.expand(batch, -1, -1, -1), value.expand(batch, -1, -1, -1), index)
+        return cache
+
+
+@torch.inference_mode()
+def prefill(model: KangarooForConditionalGeneration, inputs_embeds: Tensor) -> Prefix:
+    """Run the shared prompt (1, length, width) through the LLM once."""
+    cache = DynamicCache()
+    model.llm.model(inputs_embeds=inputs_embeds, past_key_values=cache, use_cache=True)
+    filled: Any = cache.layers
+    return Prefix(tuple((layer.keys, layer.values) for layer in filled), int(inputs_embeds.shape[1]))
+
+
+@torch.inference_mode()
+def greedy(
+    model: KangarooForConditionalGeneration,
+    prefix: Prefix,
+    suffixes: Sequence[Sequence[int]],
+    limits: Sequence[int],
+) -> list[list[int]]:
+    """Continue the prefix with each suffix of token ids: at most `limits[i]` new ids, the stop id excluded.
+
+    One suffix runs without any padding or mask. Several are padded on the left, the padding is masked and
+    positions count from the prefix on, so in exact arithmetic the answers are those of one by one.
+    """
+    stops = stop_ids(model)
+    batch, width = len(suffixes), max(len(suffix) for suffix in suffixes)
+    device = model.visual_tokens.device
+    rows = [[0] * (width - len(suffix)) + list(suffix) for suffix in suffixes]
+    cache, tokens = prefix.cache(batch), torch.tensor(rows, device=device)
+    mask, position = _padding(prefix.length, [width - len(suffix) for suffix in suffixes], width, device)
+    controls = torch.tensor(model.config.control_token_ids, device=device)
+    controls = controls[controls < model.config.text_config.vocab_size]
+    replies: list[list[int]] = [[] for _ in suffixes]
+    open_rows = {row for row in range(batch) if limits[row] > 0}
+    while open_rows:
+        output = model.llm.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logits = model.llm.lm_head(output.last_hidden_state[:, -1])
+        tokens = logits.index_fill(-1, controls, float("-inf")).argmax(-1, keepdim=True)
+        for row, token in enumerate(tokens[:, 0].tolist()):
+            if row in open_rows:
+                if token not in stops:
+                    replies[row].append(token)
+                if token in stops or len(replies[row]) == limits[row]:
+                    open_rows.discard(row)
+        position = position[:, -1:] + 1
+        if mask is not None:
+            mask = torch.cat([mask, mask.new_ones(batch, 1)], 1)
+    return replies
+
+
+def stop_ids(model: KangarooForConditionalGeneration) -> set[int]:
+    """Ids that end an answer."""
+    ends = model.generation_config.eos_token_id
+    if ends is None:
+        ends = model.config.text_config.eos_token_id
+    return set(ends) if isinstance(ends, list | tuple) else {int(ends)}
+
+
+def _padding(
+    start: int, padding: list[int], width: int, device: torch.device
+) -> tuple[Tensor | None, Tensor]:
+    """Attention mask (None where nothing is padded) and position ids of the left-padded suffixes."""
+    padded = torch.tensor(padding, device=device)[:, None]
+    column = torch.arange(width, device=device)
+    position = (start + column - padded).clamp(min=start)
+    if not any(padding):
+        return None, position
+    seen = torch.ones(len(padding), start, dtype=torch.long, device=device)
+    return torch.cat([seen, (column >= padded).long()], 1), position

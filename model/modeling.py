@@ -1,0 +1,232 @@
+"""Kangaroo: vision encoder + time embedding + patchify + projector in front of transformers' own Llama.
+
+Figure 2 of the paper, Section IV.A. The visual branch writes a sequence of LLM-width vectors,
+`<vi_start> slot_0 <eof> slot_1 <eof> ... slot_{m-1} <eov> <vi_end>`, which stands in the first user turn.
+"""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoModel,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
+from transformers import initialization as init
+
+from kangaroo_eval.model.config import KangarooConfig
+from kangaroo_eval.model.patchify import Patchify
+from kangaroo_eval.model.position import temporal_embedding
+from kangaroo_eval.model.projector import build_projector
+from kangaroo_eval.model.vision import KangarooVisionModel
+
+VI_START, EOF, EOV, VI_END = range(4)
+
+PARTS = ("vision", "patchify", "projector", "visual_tokens", "llm")
+"""The trainable parts. Every parameter's name begins with exactly one of them (see `part_of`)."""
+
+
+def part_of(name: str) -> str:
+    """The part that the parameter called `name` belongs to."""
+    part = name.split(".", 1)[0]
+    if part not in PARTS:
+        raise LookupError(f"parameter {name!r} belongs to none of {', '.join(PARTS)}")
+    return part
+
+
+class WeightsError(ValueError):
+    """A checkpoint that does not hold exactly the parameters of its configuration."""
+
+
+class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[misc, unused-ignore]
+    """The whole network. Its five children are the parts named in `PARTS`.
+
+    A batch may hold several videos: their frames are concatenated in `pixel_values` and `frame_times`, and
+    `frame_counts` says how many belong to each (None: all to one). In `input_ids` each visual sequence is
+    written out with the tokenizer's ids (`KangarooProcessor.visual_ids`); those positions are replaced by
+    `encode_video`'s vectors in order.
+    """
+
+    config_class = KangarooConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    config: KangarooConfig
+    # transformers declares these two on the instance, so no ClassVar
+    _no_split_modules = ["LlamaDecoderLayer", "VisionLayer"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: KangarooConfig) -> None:
+        super().__init__(config)
+        vision, text = config.vision_config, config.text_config
+        self.vision = KangarooVisionModel(vision)
+        self.patchify = Patchify(vision.hidden_size, config.patchify_init) if config.patchify else None
+        self.projector = build_projector(config.projector, vision.hidden_size, text.hidden_size)
+        self.visual_tokens = nn.Parameter(torch.empty(4, text.hidden_size))
+        self.llm = LlamaForCausalLM(text)
+        self.post_init()
+        # The control tokens are input only: greedy decoding must never write one into an answer.
+        self.generation_config.suppress_tokens = config.control_token_ids
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Patchify):
+            module.reset_parameters()
+        elif isinstance(module, KangarooForConditionalGeneration):
+            init.normal_(module.visual_tokens, std=self.config.initializer_range)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The LLM's embedding table."""
+        table: nn.Module = self.llm.model.embed_tokens
+        return table
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the LLM's embedding table."""
+        self.llm.model.embed_tokens = value
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The LLM's output layer."""
+        head: nn.Module = self.llm.lm_head
+        return head
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the LLM's output layer."""
+        self.llm.lm_head = value
+
+    def encode_frames(self, pixels: Tensor, times: Tensor) -> Tensor:
+        """(n, 3, h, w) frames at `times` (n,) in seconds -> (slots, slot_tokens, LLM width).
+
+        Eq. 4: the time embedding is added, in fp32, to every token of its frame before patchify.
+        """
+        tokens: Tensor = self.vision(pixels)
+        embedding = temporal_embedding(times.to(tokens.device), tokens.shape[-1], self.config.tpe_theta)
+        timed = (tokens.float() + embedding[:, None, None]).to(tokens.dtype)
+        slots = timed.flatten(1, 2) if self.patchify is None else self.patchify(timed)
+        projected: Tensor = self.projector(slots)
+        return projected
+
+    def encode_video(self, pixels: Tensor, times: Tensor | Sequence[float]) -> Tensor:
+        """One video -> its visual sequence of Figure 2, shape (`layout.sequence_length(n)`, LLM width).
+
+        `pixels` is uint8 RGB of shape (n, 3, h, w) or CLIP-normalised floating point of the same shape;
+        `times` are the n timestamps in seconds. An image is a video of one frame at time 0.
+        """
+        seconds = torch.as_tensor(
+            times, dtype=torch.float64 if pixels.device.type != "mps" else torch.float32
+        )
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or seconds.shape != pixels.shape[:1] or not len(pixels):
+            raise ValueError(
+                f"a video is n x 3 x height x width pixels with n times, n >= 1; "
+                f"got pixels {tuple(pixels.shape)} and times {tuple(seconds.shape)}"
+            )
+        slots = self.encode_frames(pixels, seconds.to(pixels.device))
+        marks = self.visual_tokens
+        eofs = marks[EOF].expand(len(slots), 1, -1)
+        body = torch.cat([slots, eofs.to(slots.dtype)], 1).flatten(0, 1)[:-1]
+        ends = marks.to(slots.dtype)
+        return torch.cat([ends[VI_START, None], body, ends[EOV, None], ends[VI_END, None]])
+
+    def embed(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        frame_times: Tensor | None = None,
+        frame_counts: Sequence[int] | Tensor | None = None,
+    ) -> Tensor:
+        """Token ids (batch, length) -> LLM inputs (batch, length, width), visual sequences in their places."""
+        controls = torch.tensor(self.config.control_token_ids, device=input_ids.device)
+        visual = torch.isin(input_ids, controls)
+        table = self.get_input_embeddings()
+        # Control ids may lie beyond the embedding table: they have their own vectors.
+        embeds: Tensor = table(input_ids.masked_fill(visual, 0))
+        if pixel_values is None:
+            if bool(visual.any()):
+                raise ValueError("input_ids hold a visual sequence, but there are no pixel_values")
+            return embeds
+        times = torch.zeros(len(pixel_values)) if frame_times is None else frame_times.reshape(-1)
+        counts = [len(pixel_values)] if frame_counts is None else [int(count) for count in frame_counts]
+        if sum(counts) != len(pixel_values):
+            raise ValueError(f"frame_counts {counts} do not add up to the {len(pixel_values)} frames given")
+        videos = zip(pixel_values.split(counts), times.split(counts), strict=True)
+        sequence = torch.cat([self.encode_video(pixels, when) for pixels, when in videos])
+        if len(sequence) != int(visual.sum()):
+            raise ValueError(
+                f"input_ids hold {int(visual.sum())} visual tokens, but videos of {counts} frames make "
+                f"{len(sequence)}: write KangarooProcessor.visual_ids(frames) for each"
+            )
+        return embeds.masked_scatter(visual[..., None], sequence.to(embeds.dtype))
+
+    def forward(  # noqa: PLR0913  (the signature transformers' generation and trainers expect)
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        frame_times: Tensor | None = None,
+        frame_counts: Sequence[int] | Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Logits, and the loss where `labels` are given (-100: not a target). Returns transformers'
+        `CausalLMOutputWithPast`; further keywords (position_ids, use_cache, logits_to_keep) go to the LLM.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self.embed(input_ids, pixel_values, frame_times, frame_counts)
+        return self.llm(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            labels=labels,
+            **kwargs,
+        )
+
+    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """GenerationMixin's inputs of one step; the video goes in with the first step only."""
+        parent: Any = super()
+        inputs: dict[str, Any] = parent.prepare_inputs_for_generation(*args, **kwargs)
+        cached = inputs.get("past_key_values")
+        if cached is not None and cached.get_seq_length() > 0:
+            for name in ("pixel_values", "frame_times", "frame_counts"):
+                inputs.pop(name, None)
+        return inputs
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As PreTrainedModel's, but strict: absent, superfluous or misshapen parameters are a WeightsError."""
+        wants_info = kwargs.pop("output_loading_info", False)
+        options = {"ignore_mismatched_sizes": True, **kwargs, "output_loading_info": True}
+        loaded: Any = super().from_pretrained(*args, **options)
+        model, info = loaded
+        faults = [
+            f"{kind} {', '.join(map(str, sorted(info[key], key=str)[:3]))}"
+            for kind, key in (
+                ("missing", "missing_keys"),
+                ("unexpected", "unexpected_keys"),
+                ("misshapen", "mismatched_keys"),
+            )
+            if info[key]
+        ]
+        if faults:
+            raise WeightsError(f"weights do not fit the configuration: {'; '.join(faults)}")
+        return (model, info) if wants_info else model
+
+
+AutoModel.register(KangarooConfig, KangarooForConditionalGeneration, exist_ok=True)
+AutoModelForImageTextToText.register(KangarooConfig, KangarooForConditionalGeneration, exist_ok=True)
