@@ -1,0 +1,168 @@
+"""Puts a mini benchmark on disk: all of it or nothing, however many processes do it at once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.miniworld import MINI, VERSION
+from kangaroo_eval.miniworld.world import World
+
+MARK = "mini.json"
+"""The file that tells made data from real: version, seed, and every other file with its size in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a benchmark's folder holds: `texts` (path inside it -> content) and `videos` (path -> world)."""
+
+    seed: str
+    texts: Mapping[str, bytes]
+    videos: Mapping[str, World]
+
+
+def make(
+    benchmark: str, root: Path, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """See `kangaroo_eval.miniworld.make`."""
+    if benchmark not in MINI:
+        raise UserError(f"no mini benchmark {benchmark!r}; there are: {', '.join(sorted(MINI))}")
+    if workers < 1:
+        raise UserError(f"workers must be 1 or more, got {workers}")
+    folder = root / benchmark
+    _refuse_foreign(folder)
+    if is_complete(folder):
+        return folder
+    import av
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone(root) as alone:
+            if not is_complete(folder):
+                if alone:
+                    _clean(root, benchmark)
+                _build(benchmark, folder, workers, progress)
+    except (OSError, av.FFmpegError) as error:
+        raise RunFailed(
+            f"could not make the mini benchmark {benchmark} in {root}: {error}; "
+            "it needs about 10 MB of free space in a folder that can be written to"
+        ) from error
+    return folder
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether `folder` was made by this version and nothing of it has been lost since."""
+    mark = _mark(folder)
+    if mark is None or mark.get("miniworld") != VERSION:
+        return False
+    files = mark.get("files")
+    return isinstance(files, dict) and all(_size(folder / path) == size for path, size in files.items())
+
+
+def _mark(folder: Path) -> dict[str, object] | None:
+    try:
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return mark if isinstance(mark, dict) else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Real data is never touched."""
+    if folder.exists() and _mark(folder) is None and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(
+            f"{folder} is there and was not made by the mini world (it has no readable {MARK}); "
+            "name another folder"
+        )
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[bool]:
+    """Hold the folder's lock, waiting for it; it goes with the process. False where there is no such lock."""
+    try:
+        import fcntl
+    except ImportError:
+        yield False
+        return
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            held = True
+        except OSError:  # some network file systems: both processes then make it, and the first counts
+            held = False
+        yield held
+    finally:
+        os.close(handle)
+
+
+def _clean(root: Path, benchmark: str) -> None:
+    """Remove what killed processes left. Only with the lock: else it may be another's work in progress."""
+    for left in root.glob(f".{benchmark}.*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _build(benchmark: str, folder: Path, workers: int, progress: Callable[[int, int], None] | None) -> None:
+    module, _, function = MINI[benchmark].partition(":")
+    plan: Plan = getattr(importlib.import_module(module), function)()
+    part = folder.with_name(f".{benchmark}.{uuid.uuid4().hex}.part")
+    try:
+        _write(plan, part, workers, progress)
+        _put_in_place(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(plan: Plan, part: Path, workers: int, progress: Callable[[int, int], None] | None) -> None:
+    from kangaroo_eval.miniworld.render import write_video
+
+    for path in (*plan.texts, *plan.videos):
+        (part / path).parent.mkdir(parents=True, exist_ok=True)
+    for path, content in plan.texts.items():
+        (part / path).write_bytes(content)
+    # Threads: libx264 works outside the interpreter's lock, and a killed process leaves no workers behind.
+    with ThreadPoolExecutor(workers) as pool:
+        longest_first = sorted(plan.videos.items(), key=lambda item: -item[1].seconds)
+        tasks = [pool.submit(write_video, world, part / path) for path, world in longest_first]
+        try:
+            for done, task in enumerate(as_completed(tasks), start=1):
+                task.result()
+                if progress:
+                    progress(done, len(tasks))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    sizes = {path: (part / path).stat().st_size for path in sorted((*plan.texts, *plan.videos))}
+    mark = {"miniworld": VERSION, "seed": plan.seed, "files": sizes}
+    (part / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Rename `part` to `folder`; an incomplete or older folder of ours steps aside first and is removed."""
+    if is_complete(folder):
+        return
+    if folder.exists():
+        old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+        folder.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        part.rename(folder)
+    except OSError:
+        if not is_complete(folder):  # without a lock another process may have been first
+            raise
