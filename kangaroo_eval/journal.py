@@ -96,7 +96,9 @@ def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise UserError(f"{path}, line {number} is damaged ({error}): restore it or use --fresh") from error
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}): restore it or use --fresh"
+                ) from error
             yield record
             if end is not None and position >= end:
                 return

@@ -4,52 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import platform
 import re
-import secrets
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval import journal, results
-from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.answering import Answering, Progress
+from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import RunDir
-from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
-from kangaroo_eval.plan import (
-    DEFAULT_SIZE,
-    RunConfig,
-    TaskPlan,
-    config_with_paths,
-    frames_of,
-    make_plan,
-    protocol,
-)
-from kangaroo_eval.protocols import Described, FrameSized, Model
+from kangaroo_eval.plan import RunConfig, TaskPlan, config_with_paths, frames_of, make_plan, protocol
+from kangaroo_eval.protocols import Model
+from kangaroo_eval.record import make_record, model_protocol
 from kangaroo_eval.registry import load_model
-from kangaroo_eval.task import Task
-from kangaroo_eval.types import Request, Response, Sample
 
 if TYPE_CHECKING:
     import pandas
 
 log = logging.getLogger(__name__)
-
-# A model that fails this often in a row is broken; asking it the remaining questions would only burn hours.
-FAILURES_IN_A_ROW = 10
-PACKAGES = ("kangaroo-eval", "av", "numpy", "torch", "transformers", "tokenizers", "pysubs2", "pyarrow")
-
-
-class Progress(NamedTuple):
-    """Told after every sample: `done` of `total`, `answered` of them with an answer."""
-
-    task: str
-    done: int
-    total: int
-    answered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +113,12 @@ def run(
             batch_size=config.batch_size,
             **config.model_args,
         )
-        asked = protocol(config, plans, _model_protocol(model))
+        asked = protocol(config, plans, model_protocol(model))
         _refuse_other_protocol(directory.path, old, asked)
-        record = _record(config, plans, model, asked, old)
+        record = make_record(config, plans, model, asked, old)
         directory.write_record(record)
         for plan in plans:
-            _Answering(directory, plan, config, model, progress).finish()
+            Answering(directory, plan, config, model, progress).finish()
         record["finished"] = journal.now()
         directory.write_record(record)
         for plan in plans:
@@ -188,344 +161,3 @@ def _refuse_other_protocol(path: Path, old: Mapping[str, Any] | None, new: Mappi
             f"{path} holds a run with another protocol ({'; '.join(differs)}). Give another --output, or --fresh "
             "to start anew"
         )
-
-
-def _model_protocol(model: Model) -> dict[str, Any]:
-    described = model if isinstance(model, Described) else None
-    return {
-        "model_hash": described.model_hash if described else None,
-        "dtype": described.dtype if described else None,
-        "frame_size": _frame_size(model),
-    }
-
-
-def _frame_size(model: Model) -> int:
-    return model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
-
-
-def _record(
-    config: RunConfig,
-    plans: Sequence[TaskPlan],
-    model: Model,
-    asked: dict[str, Any],
-    old: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """run.json: what is asked, with what, where and when. Tasks of earlier calls stay in it."""
-    described = model if isinstance(model, Described) else None
-    earlier = old or {}
-    tasks = dict(earlier.get("tasks", {}))
-    for plan in plans:
-        tasks[plan.task.name] = {
-            **asked["tasks"][plan.task.name],
-            "data_root": str(plan.root),
-            "sampler": _formula(config, plan.task),
-            "missing_videos": list(plan.missing),
-        }
-    merged = {**asked, "tasks": {**earlier.get("protocol", {}).get("tasks", {}), **asked["tasks"]}}
-    kinds = sorted({entry["data"] for entry in tasks.values()})
-    counts = {entry["frames"] for entry in tasks.values()}
-    return {
-        "schema": journal.SCHEMA,
-        "id": earlier.get("id") or secrets.token_hex(8),
-        "model": {
-            "name": model.name,
-            "asked": config.model,
-            "args": dict(config.model_args),
-            "hash": described.model_hash if described else None,
-            "dtype": described.dtype if described else None,
-            "notes": list(described.notes) if described else [],
-            "settings": dict(described.settings) if described else {},
-        },
-        "frames": counts.pop() if len(counts) == 1 else None,
-        "data": "+".join(kinds),
-        "protocol": merged,
-        "tasks": tasks,
-        "decoding": {"size": _frame_size(model), "resize": "swscale area", "decoder": config.decoder},
-        "calls": [*earlier.get("calls", []), _call(config)],
-        "min_coverage": config.min_coverage,
-        "started": earlier.get("started") or journal.now(),
-        "finished": None,
-    }
-
-
-def _call(config: RunConfig) -> dict[str, Any]:
-    """This call's line and surroundings."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "at": journal.now(),
-        "command": list(config.command),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "packages": versions,
-    }
-
-
-def _formula(config: RunConfig, task: Task) -> str:
-    """The name of the sampling formula: `--sampler official` is the benchmark's own."""
-    return task.sampler if config.sampler == "official" else config.sampler
-
-
-class _Answering:
-    """Answers one task's samples: feeds the model with requests made from decoded videos, and journals what
-    comes back. Keeps only the requests that are with the model, so memory does not grow with the run."""
-
-    def __init__(
-        self,
-        directory: RunDir,
-        plan: TaskPlan,
-        config: RunConfig,
-        model: Model,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.plan = plan
-        self.config = config
-        self.model = model
-        self.progress = progress
-        self.file = directory.answers(plan.task.name)
-        self.attempts: Counter[str] = Counter()
-        self.answered = 0
-        self.done = 0
-        answered: set[str] = set()
-        for line in self.file.read():
-            self.attempts[line["id"]] += 1
-            if line["status"] == "ok":
-                answered.add(line["id"])
-        self._note_asked(directory)
-        self.todo = [sample for sample in plan.samples if sample.id not in answered]
-        self.total = len(plan.samples)
-        self.answered = self.done = self.total - len(self.todo)
-        self.waiting: deque[tuple[Request, Decoded]] = deque()
-        self.failed_in_a_row = 0
-        self.broken: BaseException | None = None
-
-    def _note_asked(self, directory: RunDir) -> None:
-        asked = directory.asked(self.plan.task.name)
-        known = {line["id"] for line in asked.read()}
-        new = [
-            {"id": sample.id, "video": self.plan.video_key(sample)}
-            for sample in self.plan.samples
-            if sample.id not in known
-        ]
-        if new:
-            asked.append(new)
-
-    def finish(self) -> None:
-        """Answer everything that is left. Raises `RunFailed` when the model or the disk gives out."""
-        if not self.todo:
-            return
-        stream = self._requests()
-        try:
-            while not self._drain(stream):
-                pass
-        finally:
-            stream.close()
-
-    def _drain(self, stream: Iterator[Request]) -> bool:
-        """Let the model answer the stream until it ends (True) or the model raises (False, after asking the
-        requests that were with it once more, each alone)."""
-        try:
-            for response in self.model.respond(stream):
-                self._answered(response)
-        except KeyboardInterrupt:
-            raise
-        except Exception as error:
-            self._stop_if_broken()
-            if not self.waiting:
-                raise RunFailed(
-                    f"{self.model.name} failed without being asked anything: {_one_line(error)}"
-                ) from error
-            log.warning("%s failed on %d requests: %s", self.model.name, len(self.waiting), _one_line(error))
-            self._ask_singly()
-            return False
-        self._stop_if_broken()
-        if self.waiting:
-            raise RunFailed(
-                f"{self.model.name} returned too few answers: {len(self.waiting)} requests got none"
-            )
-        return True
-
-    def _stop_if_broken(self) -> None:
-        """An error of our own, raised while the model was reading requests, must not pass for the model's."""
-        if self.broken is not None:
-            raise self.broken
-
-    def _ask_singly(self) -> None:
-        while self.waiting:
-            request, decoded = self.waiting[0]
-            try:
-                (response,) = self.model.respond(iter([dataclasses.replace(request, siblings=0)]))
-            except MemoryError as error:
-                self.waiting.popleft()
-                self._failed(request, decoded, "oom", error)
-            except Exception as error:  # noqa: BLE001 - as above
-                self.waiting.popleft()
-                self._failed(request, decoded, "request_failed", error)
-            else:
-                self._answered(response)
-
-    def _failed(self, request: Request, decoded: Decoded, status: str, error: Exception) -> None:
-        self._write(
-            self._line(
-                request, decoded, status, error={"type": type(error).__name__, "message": _one_line(error)}
-            )
-        )
-        self.failed_in_a_row += 1
-        if self.failed_in_a_row >= FAILURES_IN_A_ROW:
-            raise RunFailed(
-                f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {_one_line(error)}. "
-                "The answers so far are kept; the same command resumes"
-            ) from error
-
-    def _requests(self) -> Generator[Request, None, None]:
-        """The requests of every video that could be decoded; the samples of the others are journalled."""
-        try:
-            yield from self._make_requests()
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.broken = error
-            raise
-
-    def _make_requests(self) -> Iterator[Request]:
-        groups = _by_video(self.todo)
-        spec = FrameSpec(
-            frames=frames_of(self.config, self.plan.task),
-            fps=self.config.fps,
-            max_frames=self.config.max_frames,
-            sampler=_formula(self.config, self.plan.task),
-            size=_frame_size(self.model),
-            decoder=self.config.decoder,
-        )
-        workers = self.config.workers
-        videos = decode_ahead(
-            (Job(group[0].video, spec) for group in groups),
-            workers=min(len(groups), os.cpu_count() or 1) if workers is None else workers,
-            timeout=self.config.decode_timeout,
-        )
-        try:
-            for group, decoded in zip(groups, videos, strict=True):
-                if decoded.error is not None:
-                    self._unreadable(group, decoded)
-                    continue
-                for index, sample in enumerate(group):
-                    request = self._request(sample, decoded, len(group) - index - 1)
-                    self.waiting.append((request, decoded))
-                    yield request
-        finally:
-            videos.close()
-
-    def _request(self, sample: Sample, decoded: Decoded, siblings: int) -> Request:
-        task = self.plan.task
-        assert decoded.frames is not None and decoded.view is not None
-        return Request(
-            id=sample.id,
-            video=sample.video,
-            prompt=task.prompt(sample, decoded.view),
-            frames=decoded.frames,
-            max_new_tokens=task.max_new_tokens,
-            system=task.system,
-            prefill=task.prefill,
-            siblings=siblings,
-        )
-
-    def _unreadable(self, group: Sequence[Sample], decoded: Decoded) -> None:
-        assert decoded.error is not None
-        log.warning("%s: %s", decoded.error.status, decoded.error.message)
-        for sample in group:
-            self._write(
-                {
-                    **_EMPTY,
-                    "id": sample.id,
-                    "video": self.plan.video_key(sample),
-                    "status": decoded.error.status,
-                    "attempt": self.attempts[sample.id] + 1,
-                    "error": {"type": decoded.error.status, "message": decoded.error.message},
-                }
-            )
-
-    def _answered(self, response: Response) -> None:
-        if not self.waiting:
-            raise RunFailed(f"{self.model.name} returned more answers than it was asked questions")
-        request, decoded = self.waiting.popleft()
-        self.failed_in_a_row = 0
-        self._write(self._line(request, decoded, "ok", response=response))
-
-    def _line(
-        self,
-        request: Request,
-        decoded: Decoded,
-        status: str,
-        *,
-        response: Response | None = None,
-        error: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        times = response.frame_times if response else request.frames.times
-        return {
-            **_EMPTY,
-            "id": request.id,
-            "video": _key_of(request, self.plan),
-            "status": status,
-            "system": request.system,
-            "prompt": request.prompt,
-            "prefill": request.prefill,
-            "text": response.text if response else None,
-            "frame_times": [round(each, 6) for each in times],
-            "frames_repeated": request.frames.repeated,
-            "prompt_tokens": response.prompt_tokens if response else None,
-            "new_tokens": response.new_tokens if response else None,
-            "seconds": round(response.seconds, 6) if response else None,
-            "attempt": self.attempts[request.id] + 1,
-            "error": error,
-            "frames_in_video": request.frames.total,
-            "decode_seconds": round(decoded.decode_seconds, 6),
-            "wait_seconds": round(decoded.wait_seconds, 6),
-        }
-
-    def _write(self, line: Mapping[str, Any]) -> None:
-        self.file.append([line])
-        self.done += 1
-        self.answered += line["status"] == "ok"
-        if self.progress:
-            self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
-
-
-_EMPTY: Mapping[str, Any] = {
-    "id": None,
-    "video": None,
-    "status": None,
-    "system": None,
-    "prompt": None,
-    "prefill": None,
-    "text": None,
-    "frame_times": [],
-    "frames_repeated": 0,
-    "prompt_tokens": None,
-    "new_tokens": None,
-    "seconds": None,
-    "attempt": 1,
-    "error": None,
-}
-
-
-def _key_of(request: Request, plan: TaskPlan) -> str:
-    return plan.video_key(Sample(request.id, request.video, ""))
-
-
-def _by_video(samples: Sequence[Sample]) -> list[list[Sample]]:
-    groups: list[list[Sample]] = []
-    for sample in samples:
-        if groups and groups[-1][0].video == sample.video:
-            groups[-1].append(sample)
-        else:
-            groups.append([sample])
-    return groups
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -191,7 +191,9 @@ def test_careful_prefers_the_longer_of_two_nested_options():
 def test_careful_never_raises_on_noise():
     draw = random.Random(1)
     for _ in range(2000):
-        text = "".join(draw.choice([*PIECES, "\\boxed{", "<think>", "</think>", "选"]) for _ in range(draw.randrange(12)))
+        text = "".join(
+            draw.choice([*PIECES, "\\boxed{", "<think>", "</think>", "选"]) for _ in range(draw.randrange(12))
+        )
         answer = read("careful", text, OPTIONS).answer
         assert answer is None or answer in "ABCD"
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
@@ -45,16 +46,60 @@ def refused(capsys, code, *words):
 
 
 def constant(data, *words):
-    return ("--tasks", "videomme", "--model", "constant:B", "--data-root", data, "--data", "real", "--frames", "2", *words)
+    return (
+        "--tasks",
+        "videomme",
+        "--model",
+        "constant:B",
+        "--data-root",
+        data,
+        "--data",
+        "real",
+        "--frames",
+        "2",
+        *words,
+    )
 
 
 def test_the_run_flags_are_the_documented_ones_and_few():
     parser = make_parser("x")._subparsers._group_actions[0].choices["run"]
-    flags = sorted(option for action in parser._actions for option in action.option_strings if option.startswith("--"))
+    flags = sorted(
+        option for action in parser._actions for option in action.option_strings if option.startswith("--")
+    )
     assert flags == sorted(
-        "--help --tasks --model --model-args --frames --nframes --max-frames-num --fps --max-frames --sampler --decoder "
-        "--data --data-root --limit --samples --subset --batch-size --device --dtype --workers --output --output-path "
-        "--fresh --on-missing --min-coverage --decode-timeout --dry-run --seed --json --verbose --quiet".split()
+        [
+            "--help",
+            "--tasks",
+            "--model",
+            "--model-args",
+            "--frames",
+            "--nframes",
+            "--max-frames-num",
+            "--fps",
+            "--max-frames",
+            "--sampler",
+            "--decoder",
+            "--data",
+            "--data-root",
+            "--limit",
+            "--samples",
+            "--subset",
+            "--batch-size",
+            "--device",
+            "--dtype",
+            "--workers",
+            "--output",
+            "--output-path",
+            "--fresh",
+            "--on-missing",
+            "--min-coverage",
+            "--decode-timeout",
+            "--dry-run",
+            "--seed",
+            "--json",
+            "--verbose",
+            "--quiet",
+        ]
     )
 
 
@@ -68,7 +113,20 @@ def test_a_run_prints_the_tables_and_one_json_line_last(data, capsys):
 
 
 def test_underscores_and_other_harnesses_names_are_taken(data):
-    words = ("run", "-t", "Video-MME", "-M", "constant", "--max_frames_num", "2", "--data_root", data, "-L", "1", "-q")
+    words = (
+        "run",
+        "-t",
+        "Video-MME",
+        "-M",
+        "constant",
+        "--max_frames_num",
+        "2",
+        "--data_root",
+        data,
+        "-L",
+        "1",
+        "-q",
+    )
     assert run(*words) == 0
 
 
@@ -76,13 +134,29 @@ MISTAKES = {
     "a near miss gets a suggestion": (1, ("--tasks", "vidomme"), "Did you mean videomme?"),
     "no tasks": (1, ("--frames", "8"), "no tasks given"),
     "no words": (1, (), "no tasks given"),
-    "zero frames": (1, ("--tasks", "videomme", "--frames", "0"), "--frames 0: give a whole number of at least 1"),
+    "zero frames": (
+        1,
+        ("--tasks", "videomme", "--frames", "0"),
+        "--frames 0: give a whole number of at least 1",
+    ),
     "frames and fps": (1, ("--tasks", "videomme", "--frames", "2", "--fps", "1"), "exclude each other"),
     "a cap without a rate": (1, ("--tasks", "videomme", "--max-frames", "2"), "--max-frames goes with --fps"),
     "a word for a number": (1, ("--tasks", "videomme", "--frames", "many"), "invalid int value: 'many'"),
-    "unknown sampler": (1, ("--tasks", "videomme", "--sampler", "x"), "choose one of uniform, endpoints, official"),
-    "unknown flag": (1, ("--tasks", "videomme", "--framse", "8"), "unknown flag or word '--framse'. Did you mean --frames?"),
-    "unknown model": (1, ("--tasks", "videomme", "--data", "real", "--data-root", "D", "--model", "kangaro"), "unknown model"),
+    "unknown sampler": (
+        1,
+        ("--tasks", "videomme", "--sampler", "x"),
+        "choose one of uniform, endpoints, official",
+    ),
+    "unknown flag": (
+        1,
+        ("--tasks", "videomme", "--framse", "8"),
+        "unknown flag or word '--framse'. Did you mean --frames?",
+    ),
+    "unknown model": (
+        1,
+        ("--tasks", "videomme", "--data", "real", "--data-root", "D", "--model", "kangaro"),
+        "unknown model",
+    ),
     "bad model args": (1, ("--tasks", "videomme", "--model-args", "x"), "give key=value"),
     "bad limit": (1, ("--tasks", "videomme", "--limit", "2.5"), "--limit 2.5"),
     "bad subset": (1, ("--tasks", "videomme", "--subset", "3"), "give SEED:N"),
@@ -91,7 +165,11 @@ MISTAKES = {
     "bad data": (1, ("--tasks", "videomme", "--data", "x"), "choose one of auto, real, mini"),
     "no real data": (6, ("--tasks", "videomme", "--data", "real"), "real data asked for, but not found"),
     "unreadable data root": (6, ("--tasks", "videomme", "--data-root", "/nowhere"), "not a readable folder"),
-    "unknown sample": (1, ("--tasks", "videomme", "--data-root", "D", "--samples", "zzz"), "no such sample: zzz"),
+    "unknown sample": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--samples", "zzz"),
+        "no such sample: zzz",
+    ),
     "arguments that the model has not": (
         1,
         ("--tasks", "videomme", "--data-root", "D", "--model", "constant", "--model-args", "heat=1"),
@@ -137,16 +215,19 @@ def test_duplicates_missing_fields_and_missing_videos_are_exit_6(tmp_path, capsy
 
 def test_score_report_and_the_listings_work_on_a_finished_run(data, capsys):
     assert run(*constant(data, "--output", "out", "-q")) == 0
-    before = open("out/videomme.scores.jsonl", "rb").read()
+    before = Path("out/videomme.scores.jsonl").read_bytes()
     os.unlink("out/videomme.scores.jsonl")
     assert run("score", "out", "--show-differences") == 0
-    assert open("out/videomme.scores.jsonl", "rb").read() == before
+    assert Path("out/videomme.scores.jsonl").read_bytes() == before
     capsys.readouterr()
     assert run("report", "out", "--format", "markdown", "--output", "r.md") == 0
-    assert "| Kangaroo" in open("r.md").read()
+    assert "| Kangaroo" in Path("r.md").read_text()
     assert run("report", "out") == 0 and "constant:B (looks at nothing), 2 frames" in capsys.readouterr().out
     assert run("tasks") == 0 and run("tasks", "show", "mlvu") == 0 and run("models") == 0
-    assert run("data", "ls", "--data-root", data) == 0 and run("data", "verify", "videomme", "--data-root", data) == 0
+    assert (
+        run("data", "ls", "--data-root", data) == 0
+        and run("data", "verify", "videomme", "--data-root", data) == 0
+    )
     out = capsys.readouterr().out
     assert "arXiv:2406.04264" in out and "kangaroo-tiny" in out and "9 samples, 3 videos, 0 missing" in out
 
@@ -158,7 +239,18 @@ def write_answers(answers):
 
 
 def score(data, answers, *words):
-    return ("score", "--task", "videomme", "--answers", write_answers(answers), "--output", "scored", "--data-root", data, *words)
+    return (
+        "score",
+        "--task",
+        "videomme",
+        "--answers",
+        write_answers(answers),
+        "--output",
+        "scored",
+        "--data-root",
+        data,
+        *words,
+    )
 
 
 def test_answers_made_elsewhere_are_scored_against_the_annotations(data, capsys):
@@ -171,7 +263,9 @@ def test_answers_made_elsewhere_are_scored_against_the_annotations(data, capsys)
 def test_unknown_double_and_missing_answers(data, capsys):
     good = [(row["question_id"], row["answer"]) for row in videomme_rows(3)]
     assert "1 unknown ids (xx)" in refused(capsys, 1, *score(data, [*good, ("xx", "A")]))
-    assert "answered twice, differently" in refused(capsys, 1, *score(data, [*good, (good[0][0], "nonsense")]))
+    assert "answered twice, differently" in refused(
+        capsys, 1, *score(data, [*good, (good[0][0], "nonsense")])
+    )
     assert run(*score(data, [*good, ("xx", "A")], "--ignore-unknown", "-q")) == 0
     assert "already holds a run" in refused(capsys, 1, *score(data, good))
 
@@ -183,7 +277,15 @@ def test_missing_answers_lower_the_coverage(data, capsys):
 
 
 def test_scoring_never_falls_back_to_mini_data(capsys):
-    words = ("score", "--task", "videomme", "--answers", write_answers([("001-1", "A")]), "--output", "scored")
+    words = (
+        "score",
+        "--task",
+        "videomme",
+        "--answers",
+        write_answers([("001-1", "A")]),
+        "--output",
+        "scored",
+    )
     assert "not found" in refused(capsys, 6, *words)
 
 

@@ -21,7 +21,7 @@ def test_what_was_appended_reads_back(tmp_path):
     records = [{"id": "1", "text": "Grüße 你好\n\u2028"}, {"id": "2", "text": "\ud800 lone surrogate"}]
     file.append(records[:1])
     file.append(records[1:])
-    assert list(file.read())[0] == records[0]
+    assert next(iter(file.read())) == records[0]
     assert [line["id"] for line in journal.read_lines(tmp_path / "a.jsonl")] == ["1", "2"]
 
 
@@ -79,7 +79,9 @@ with RunDir(Path(sys.argv[1])):
 
 
 def test_a_second_process_is_refused_and_told_who_holds_the_run(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=f"process {holder.pid}"), RunDir(tmp_path / "run"):

@@ -66,7 +66,9 @@ def test_the_error_is_the_spread_of_the_estimate_over_drawn_videos(macro):
         for video in range(80):
             ability = draw.gauss(0, 1)
             group = "ab"[video % 2]
-            sample += [Point(float(ability + draw.gauss(0, 1) > 0), str(video), group, True) for _ in range(3)]
+            sample += [
+                Point(float(ability + draw.gauss(0, 1) > 0), str(video), group, True) for _ in range(3)
+            ]
         found = estimate(sample, macro=macro)
         values.append(found.value)
         errors.append(found.stderr)

@@ -17,7 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
 
 CORE = {"types", "errors", "protocols", "rows", "task", "media", "answers", "metrics", "registry"}
-RUN = {"data", "plan", "journal", "results", "rescore", "runner"}
+RUN = {"data", "plan", "journal", "results", "record", "answering", "rescore", "runner"}
 # Part of the package -> the parts it may import. A part that is not listed is a mistake of this test.
 WALLS = {
     "__init__": {"runner"},
@@ -34,6 +34,8 @@ WALLS = {
     "plan": CORE | {"data"},
     "journal": {"errors"},
     "results": CORE | {"data", "journal"},
+    "record": CORE | {"plan", "journal"},
+    "answering": CORE | {"plan", "journal", "record"},
     "runner": CORE | RUN | {"report"},
     "rescore": CORE | RUN,
     "report": {"types", "errors", "results", "journal"},
@@ -126,7 +128,9 @@ HEAVY = ("torch", "transformers", "av", "numpy", "pandas", "pyarrow", "datasets"
 )
 def test_importing_and_help_load_nothing_heavy(code, tmp_path):
     code += f"\nimport sys; print('LOADED', [name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
@@ -146,7 +150,7 @@ import kangaroo_eval.runner, kangaroo_eval.rescore, kangaroo_eval.report
     assert done.returncode == 0, done.stderr
 
 
-PLUGIN = '''
+PLUGIN = """
 from kangaroo_eval.answers import careful_choice, official_choice
 from kangaroo_eval.rows import read_rows
 from kangaroo_eval.task import Folder, Source, Task
@@ -176,7 +180,7 @@ TASK = Task(
     read=read, prompt=prompt, scorer=careful_choice, official=official_choice("videomme"),
     official_rule="videomme", breakdown=(),
 )
-'''
+"""
 PLUGIN_PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -202,7 +206,17 @@ def test_a_wheel_installs_alone_works_elsewhere_and_takes_a_third_partys_task(tm
     wheels = tmp_path / "wheels"
     source = tmp_path / "source"
     subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={source}/"], check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--disable-pip-version-check", "-w", wheels]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "-w",
+        wheels,
+    ]
     subprocess.run([*build, source], check=True, capture_output=True)
     subprocess.run([*build, plugin], check=True, capture_output=True)
     env = tmp_path / "env"
@@ -230,8 +244,13 @@ assert (files("kangaroo_eval.baselines") / "published/table3.csv").is_file()
 from kangaroo_eval.registry import load_model
 assert load_model("kangaroo-tiny", device="cpu", dtype=None, seed=0, batch_size=None).model_hash
 """
-    done = subprocess.run([python, "-c", code], cwd=away, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    done = subprocess.run(
+        [python, "-c", code], cwd=away, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "mybench" in done.stdout
     top = sorted(path.name for path in site.iterdir() if "info" not in path.name and path.suffix != ".pyc")
-    assert [name for name in top if name not in ("bin", "__pycache__")] == ["kangaroo_eval", "mybench_plugin.py"]
+    assert [name for name in top if name not in ("bin", "__pycache__")] == [
+        "kangaroo_eval",
+        "mybench_plugin.py",
+    ]

@@ -73,7 +73,11 @@ def test_a_run_keeps_every_answer_scores_it_twice_and_writes_the_fixed_keys(made
     data = json.loads((tmp_path / "run/results.json").read_text())
     task = data["tasks"]["videomme"]
     assert data["schema"] == 1 and data["run"]["complete"] is True and data["run"]["frames"] == 4
-    assert task["careful"] == task["official"] == {"value": 0.25, "stderr": task["careful"]["stderr"], "n": 12, "unreadable": 0}
+    assert (
+        task["careful"]
+        == task["official"]
+        == {"value": 0.25, "stderr": task["careful"]["stderr"], "n": 12, "unreadable": 0}
+    )
     assert set(task["breakdown"]) == {"duration", "domain", "sub_category", "task_type"}
     assert set(task["breakdown"]["duration"]) == {"short", "medium", "long"}
     assert task["published"] == {
@@ -122,11 +126,25 @@ def test_resuming_asks_only_what_is_left_and_adds_tasks_and_samples(made, tmp_pa
     go(Oracle(), made, tmp_path / "run", limit=5)
     second = Oracle()
     results = go(second, made, tmp_path / "run")
-    assert [request.id for request in second.seen] == ["002-3", "003-1", "003-2", "003-3", "004-1", "004-2", "004-3"]
+    assert [request.id for request in second.seen] == [
+        "002-3",
+        "003-1",
+        "003-2",
+        "003-3",
+        "004-1",
+        "004-2",
+        "004-3",
+    ]
     assert results["videomme"]["asked"] == 12
     third = Oracle()
     both = evaluate(
-        ["videomme", "videomme_subtitles"], third, 4, data="real", data_root=made, output=tmp_path / "run", workers=1
+        ["videomme", "videomme_subtitles"],
+        third,
+        4,
+        data="real",
+        data_root=made,
+        output=tmp_path / "run",
+        workers=1,
     )
     assert {request.id for request in third.seen} == {row["question_id"] for row in videomme_rows(4)}
     assert set(both.data["tasks"]) == {"videomme", "videomme_subtitles"}
@@ -178,7 +196,11 @@ def test_a_bad_video_costs_its_own_questions_only_and_is_never_asked_blind(data,
     assert task["status"] == "low_coverage" and results.exit_code == 3
     assert task["careful"]["value"] is None and task["official"]["value"] is None
     bad = next(line for line in lines(tmp_path / "run/videomme.answers.jsonl") if line["id"] == "002-1")
-    assert bad["status"] == "decode_error" and bad["text"] is None and "video000001.mp4" in bad["error"]["message"]
+    assert (
+        bad["status"] == "decode_error"
+        and bad["text"] is None
+        and "video000001.mp4" in bad["error"]["message"]
+    )
     file.write_bytes(whole)
     mended = go(Oracle(), data, tmp_path / "run")
     assert mended.exit_code == 0 and mended["videomme"]["careful"]["n"] == 12
@@ -189,7 +211,14 @@ def test_a_bad_video_costs_its_own_questions_only_and_is_never_asked_blind(data,
 def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_path):
     (data / "videomme/data/video000002.mp4").unlink()
     with pytest.raises(DataError, match=r"1 videos are missing: .*video000002.mp4"):
-        evaluate("videomme", "no-such-model-is-ever-loaded", 4, data="real", data_root=data, output=tmp_path / "run")
+        evaluate(
+            "videomme",
+            "no-such-model-is-ever-loaded",
+            4,
+            data="real",
+            data_root=data,
+            output=tmp_path / "run",
+        )
     results = go(Oracle(), data, tmp_path / "run", on_missing="skip")
     assert results["videomme"]["statuses"] == {"ok": 9, "missing_video": 3} and results.exit_code == 3
     shown = go(Oracle(), data, tmp_path / "run", on_missing="skip", min_coverage=0.5)
@@ -238,7 +267,7 @@ def test_a_model_that_only_fails_ends_the_run_and_resumes(made, tmp_path):
     def say(request):
         raise RuntimeError("no weights")
 
-    with pytest.raises(RunFailed, match="10 requests in a row.*no weights") as caught:
+    with pytest.raises(RunFailed, match=r"10 requests in a row.*no weights") as caught:
         go(Oracle(say), made, tmp_path / "run")
     assert caught.value.exit_code == 2
     assert go(Oracle(), made, tmp_path / "run").exit_code == 0
@@ -321,7 +350,9 @@ if __name__ == "__main__":
 """
 
 
-def test_kill_9_at_any_moment_loses_at_most_the_question_in_flight_and_scores_come_out_the_same(made, tmp_path):
+def test_kill_9_at_any_moment_loses_at_most_the_question_in_flight_and_scores_come_out_the_same(
+    made, tmp_path
+):
     """The same run undisturbed and killed again and again: byte-identical scores, no answer asked twice."""
     tests = str(Path(__file__).parent)
 
@@ -347,7 +378,9 @@ def test_kill_9_at_any_moment_loses_at_most_the_question_in_flight_and_scores_co
         if "finished" in output:
             break
     assert "finished" in output and kills >= 3
-    assert (tmp_path / "calm/videomme.scores.jsonl").read_bytes() == (tmp_path / "stormy/videomme.scores.jsonl").read_bytes()
+    assert (tmp_path / "calm/videomme.scores.jsonl").read_bytes() == (
+        tmp_path / "stormy/videomme.scores.jsonl"
+    ).read_bytes()
     asked = [line["id"] for line in lines(answers)]
     assert sorted(asked) == sorted(row["question_id"] for row in videomme_rows(4)), "nothing was asked twice"
 
@@ -375,7 +408,9 @@ def test_a_video_key_is_the_same_wherever_the_data_lies(made, tmp_path):
     moved = Path(shutil.copytree(made, tmp_path / "elsewhere"))
     go(Oracle(), made, tmp_path / "one", limit=2)
     go(Oracle(), moved, tmp_path / "two", limit=2)
-    assert (tmp_path / "one/videomme.scores.jsonl").read_bytes() == (tmp_path / "two/videomme.scores.jsonl").read_bytes()
+    assert (tmp_path / "one/videomme.scores.jsonl").read_bytes() == (
+        tmp_path / "two/videomme.scores.jsonl"
+    ).read_bytes()
 
 
 def test_write_video_is_what_the_other_tests_think_it_is(tmp_path):

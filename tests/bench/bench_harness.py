@@ -66,12 +66,25 @@ def small_run(folder: Path) -> None:
     """18 questions with a constant model, less the bare decoding of the same videos; goal: 2 CPU-seconds."""
     data = write_videomme(folder / "small", videomme_rows(6))
     videos = sorted(map(str, (data / "videomme/data").iterdir()))
-    words = ["--tasks", "videomme", "--model", "constant", "--data", "real", "--data-root", str(data), "--frames", "64"]
+    words = [
+        "--tasks",
+        "videomme",
+        "--model",
+        "constant",
+        "--data",
+        "real",
+        "--data-root",
+        str(data),
+        "--frames",
+        "64",
+    ]
     script = folder / "decode.py"
     script.write_text(DECODE)
     extra = []
     for number in range(5):
-        whole = cpu_of([sys.executable, "-c", CONSTANT, *words, "--workers", "2", "-o", str(folder / f"run{number}")])
+        whole = cpu_of(
+            [sys.executable, "-c", CONSTANT, *words, "--workers", "2", "-o", str(folder / f"run{number}")]
+        )
         decode = cpu_of([sys.executable, str(script), *videos])
         extra.append(whole - decode)
     print(f"18 questions, constant model, beyond decoding: {statistics.median(extra):.2f} CPU-s (goal 2)")
@@ -115,7 +128,9 @@ def overhead(folder: Path) -> None:
     text = sum(len(line) for line in (folder / "many10000/videomme.answers.jsonl").open())
     memory = (found[10_000][1] - found[1000][1]) / 1024
     print(f"overhead a sample, 1,000 to 10,000 samples: {1000 * cpu:.3f} CPU-ms (goal 2)")
-    print(f"memory grows by {memory:.1f} MiB over 9,000 samples whose answer lines are {text / 1048576 * 0.9:.1f} MiB")
+    print(
+        f"memory grows by {memory:.1f} MiB over 9,000 samples whose answer lines are {text / 1048576 * 0.9:.1f} MiB"
+    )
 
 
 class AsSlowAsDecoding(Constant):

@@ -1,0 +1,98 @@
+"""run.json: what a run was asked, with what, where and when."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from kangaroo_eval import journal
+from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
+from kangaroo_eval.protocols import Described, FrameSized, Model
+from kangaroo_eval.task import Task
+
+PACKAGES = ("kangaroo-eval", "av", "numpy", "torch", "transformers", "tokenizers", "pysubs2", "pyarrow")
+
+
+def model_protocol(model: Model) -> dict[str, Any]:
+    described = model if isinstance(model, Described) else None
+    return {
+        "model_hash": described.model_hash if described else None,
+        "dtype": described.dtype if described else None,
+        "frame_size": frame_size(model),
+    }
+
+
+def frame_size(model: Model) -> int:
+    return model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
+
+
+def make_record(
+    config: RunConfig,
+    plans: Sequence[TaskPlan],
+    model: Model,
+    asked: dict[str, Any],
+    old: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """run.json: what is asked, with what, where and when. Tasks of earlier calls stay in it."""
+    described = model if isinstance(model, Described) else None
+    earlier = old or {}
+    tasks = dict(earlier.get("tasks", {}))
+    for plan in plans:
+        tasks[plan.task.name] = {
+            **asked["tasks"][plan.task.name],
+            "data_root": str(plan.root),
+            "sampler": formula(config, plan.task),
+            "missing_videos": list(plan.missing),
+        }
+    merged = {**asked, "tasks": {**earlier.get("protocol", {}).get("tasks", {}), **asked["tasks"]}}
+    kinds = sorted({entry["data"] for entry in tasks.values()})
+    counts = {entry["frames"] for entry in tasks.values()}
+    return {
+        "schema": journal.SCHEMA,
+        "id": earlier.get("id") or secrets.token_hex(8),
+        "model": {
+            "name": model.name,
+            "asked": config.model,
+            "args": dict(config.model_args),
+            "hash": described.model_hash if described else None,
+            "dtype": described.dtype if described else None,
+            "notes": list(described.notes) if described else [],
+            "settings": dict(described.settings) if described else {},
+        },
+        "frames": counts.pop() if len(counts) == 1 else None,
+        "data": "+".join(kinds),
+        "protocol": merged,
+        "tasks": tasks,
+        "decoding": {"size": frame_size(model), "resize": "swscale area", "decoder": config.decoder},
+        "calls": [*earlier.get("calls", []), _call(config)],
+        "min_coverage": config.min_coverage,
+        "started": earlier.get("started") or journal.now(),
+        "finished": None,
+    }
+
+
+def _call(config: RunConfig) -> dict[str, Any]:
+    """This call's line and surroundings."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "at": journal.now(),
+        "command": list(config.command),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def formula(config: RunConfig, task: Task) -> str:
+    """The name of the sampling formula: `--sampler official` is the benchmark's own."""
+    return task.sampler if config.sampler == "official" else config.sampler
