@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from conftest import videomme_rows, write_videomme
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -150,37 +152,13 @@ import kangaroo_eval.runner, kangaroo_eval.rescore, kangaroo_eval.report
     assert done.returncode == 0, done.stderr
 
 
-PLUGIN = """
-from kangaroo_eval.answers import careful_choice, official_choice
-from kangaroo_eval.rows import read_rows
-from kangaroo_eval.task import Folder, Source, Task
-from kangaroo_eval.types import Sample, Video
+def readme_block(language: str, holding: str) -> str:
+    """The README's code block of this language that holds this text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if holding in block]
+    return block
 
 
-def read(root):
-    folder = Folder(root)
-    for row in read_rows(root / "questions.jsonl"):
-        yield Sample(
-            id=row.text("id"),
-            video=Video(folder.first(f"videos/{row.text('video')}.mp4")),
-            question=row.text("question"),
-            choices=row.texts("choices"),
-            target=row.one_of("answer", ("A", "B")),
-        )
-
-
-def prompt(sample, view):
-    return "\\n".join((sample.question, *sample.choices))
-
-
-TASK = Task(
-    name="mybench", version=1, title="My bench",
-    source=Source(folder="mybench", annotations=("questions.jsonl",), homepage="https://example.org",
-                  hub=None, licence="mine", citation="me"),
-    read=read, prompt=prompt, scorer=careful_choice, official=official_choice("videomme"),
-    official_rule="videomme", breakdown=(),
-)
-"""
 PLUGIN_PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -188,8 +166,7 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "mybench-plugin"
 version = "1"
-[project.entry-points."kangaroo_eval.tasks"]
-mybench = "mybench_plugin:TASK"
+ENTRY
 [tool.setuptools]
 py-modules = ["mybench_plugin"]
 """
@@ -201,8 +178,10 @@ def test_a_wheel_installs_alone_works_elsewhere_and_takes_a_third_partys_task(tm
     dependencies, and use both from another folder."""
     plugin = tmp_path / "plugin"
     plugin.mkdir()
-    (plugin / "mybench_plugin.py").write_text(PLUGIN)
-    (plugin / "pyproject.toml").write_text(PLUGIN_PROJECT)
+    code = readme_block("python", "TASK = Task(")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30, "the README promises 30 lines"
+    (plugin / "mybench_plugin.py").write_text(code)
+    (plugin / "pyproject.toml").write_text(PLUGIN_PROJECT.replace("ENTRY", readme_block("toml", "mybench")))
     wheels = tmp_path / "wheels"
     source = tmp_path / "source"
     subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={source}/"], check=True)
@@ -254,3 +233,27 @@ assert load_model("kangaroo-tiny", device="cpu", dtype=None, seed=0, batch_size=
         "kangaroo_eval",
         "mybench_plugin.py",
     ]
+
+
+def test_the_readme_has_two_install_commands_and_ci_runs_the_second_word_for_word():
+    text = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^pip install .*", text, re.MULTILINE)
+    assert commands == [
+        'pip install "torch==2.13.0" -e ".[model]" && kangaroo-eval --tasks videomme,mlvu --frames 64',
+        'pip install "torch==2.13.0" -e ".[test]" && pytest',
+    ]
+    assert "grep -m1 -F '&& pytest' README.md" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_readmes_python_example_runs(tmp_path):
+    data = write_videomme(tmp_path / "data", videomme_rows(2))
+    code = readme_block("python", "from kangaroo_eval import evaluate")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 5
+    code = code.replace('["videomme", "mlvu"]', '["videomme"]').replace(
+        'results["mlvu"]', 'results["videomme"]'
+    )
+    options = f"frames=2, data='real', data_root=__import__('pathlib').Path({str(data)!r}), workers=1"
+    code = code.replace("frames=64", options)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "untrained weights" in done.stdout and "001-1" in done.stdout

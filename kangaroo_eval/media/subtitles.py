@@ -1,0 +1,51 @@
+"""Subtitle files (SRT, WebVTT, ASS) to cues."""
+
+from __future__ import annotations
+
+from kangaroo_eval.errors import MediaError
+from kangaroo_eval.types import Cue
+
+# Tried in this order. UTF-16 and UTF-8 announce themselves or are all but impossible to read by mistake; of the
+# rest GB18030 is strict enough that Western text seldom passes for it, and cp1252 is what is left. latin-1, which
+# takes every byte, keeps a stray byte from losing a whole file.
+_ENCODINGS = ("utf-8-sig", "gb18030", "cp1252", "latin-1")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read(path: str) -> tuple[Cue, ...]:
+    r"""Every cue that has text, in the file's order, with times in seconds.
+
+    Tags are removed, line breaks (`\N`) become spaces. Cues that say the same twice stay twice.
+    FileNotFoundError for an absent file; MediaError for one that holds no subtitles.
+    """
+    import pysubs2
+
+    with open(path, "rb") as file:
+        text = _text(file.read())
+    if not text.strip():
+        return ()
+    try:
+        lines = pysubs2.SSAFile.from_string(text)
+    except (pysubs2.Pysubs2Error, ValueError, LookupError, ArithmeticError) as error:
+        # pysubs2 explains itself on several lines.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise MediaError(f"{path}: not a subtitle file ({reason})") from error
+    cues = []
+    for line in lines:
+        plain = " ".join(line.plaintext.split("\n")).strip()
+        if plain and not line.is_comment:
+            cues.append(Cue(line.start / 1000, line.end / 1000, plain))
+    if not len(lines):
+        raise MediaError(f"{path}: no subtitles in it")
+    return tuple(cues)
+
+
+def _text(data: bytes) -> str:
+    if data.startswith(_UTF16_MARKS):
+        return data.decode("utf-16", "replace")
+    for encoding in _ENCODINGS:
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("latin-1 takes every byte")
