@@ -244,6 +244,7 @@ class Answering:
             "attempt": self.attempts[request.id] + 1,
             "error": error,
             "frames_in_video": request.frames.total,
+            "frames_absent": request.frames.absent,
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
         }

@@ -195,7 +195,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
         statuses = Counter(answers[each]["status"] if each in answers else "unanswered" for each in asked)
         tasks[name] = {
             **task_result(get_task(name), read_scores(path, name), statuses, entry["data"], min_coverage),
-            "frames_repeated": sum(line.get("frames_repeated", 0) for line in answers.values()),
+            **_damage(answers.values()),
         }
     model = record["model"]
     results = {
@@ -217,6 +217,14 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
     }
     write_json(path / "results.json", results)
     return results
+
+
+def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many frames stand in for undecodable ones, and which answered videos are cut short, by video."""
+    lines = [line for line in answers if line["status"] == "ok"]
+    repeated = {line["video"]: line.get("frames_repeated", 0) for line in lines}
+    cut = sorted({line["video"] for line in lines if line.get("frames_absent", 0)})
+    return {"frames_repeated": sum(repeated.values()), "videos_cut_short": cut}
 
 
 def exit_code(results: Mapping[str, Any]) -> int:

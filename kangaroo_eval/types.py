@@ -53,13 +53,15 @@ class View:
 class Frames:
     """Decoded frames: `pixels` is uint8 of shape (n, height, width, 3), RGB; `times` the n true timestamps in
     seconds from the first visible frame. `repeated` of them stand in for frames that could not be decoded.
-    `total` frames are visible in the file (in the clip, for a bounded one), `duration` seconds long."""
+    `total` frames are visible in the file (in the clip, for a bounded one), `duration` seconds long; `absent`
+    further ones are in the file's table but not in the file, which was cut short."""
 
     pixels: NDArray[np.uint8]
     times: tuple[float, ...]
     repeated: int = 0
     total: int = 0
     duration: float = 0.0
+    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,12 @@ INSTRUCTION = (
 
 
 def read(root: Path) -> Iterator[Sample]:
+    """The samples without their subtitles, so that a broken subtitle file costs this task nothing."""
+    for sample in read_with_subtitles(root):
+        yield dataclasses.replace(sample, video=dataclasses.replace(sample.video, subtitles=None))
+
+
+def read_with_subtitles(root: Path) -> Iterator[Sample]:
     """The rows of test-00000-of-00001.parquet. Videos are `data/{videoID}.mp4`, `.MP4` or `.mkv` (or under
     `video/`, as VLMEvalKit leaves them), subtitles `subtitle/{videoID}.srt` where the video has any."""
     folder = Folder(root)
@@ -106,6 +112,7 @@ VIDEOMME_SUBTITLES = dataclasses.replace(
     VIDEOMME,
     name="videomme_subtitles",
     title="Video-MME (with subtitles at the sampled frames)",
+    read=read_with_subtitles,
     prompt=prompt_with_subtitles,
     published=Published(
         table="IV",

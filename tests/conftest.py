@@ -16,13 +16,13 @@ def shared() -> Path:
     return folder
 
 
-def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8) -> Path:
-    """A small real H.264 file whose brightness rises from frame to frame."""
+def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8, front: bool = False) -> Path:
+    """A small real H.264 file whose brightness rises from frame to frame; `front` puts its index first."""
     import av
     import numpy as np
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": "faststart"} if front else {}) as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"

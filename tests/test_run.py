@@ -208,6 +208,26 @@ def test_a_bad_video_costs_its_own_questions_only_and_is_never_asked_blind(data,
     assert [line["attempt"] for line in again] == [1, 2]
 
 
+def test_a_video_that_was_cut_short_is_answered_and_named_in_the_report(data, tmp_path):
+    """The sample table promises 240 frames, 60 % of the file is there: what is there is the video, said aloud."""
+    file = write_video(data / "videomme/data/video000001.mp4", frames=240, size=128, front=True)
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.6)])
+    results = go(Oracle(), data, tmp_path / "run")
+    assert results.exit_code == 0 and results["videomme"]["videos_cut_short"] == ["data/video000001.mp4"]
+    cut = next(line for line in lines(tmp_path / "run/videomme.answers.jsonl") if line["id"] == "002-1")
+    assert cut["status"] == "ok" and cut["frames_absent"] == 240 - cut["frames_in_video"] > 0
+    assert "1 videos end before their file says so: data/video000001.mp4" in str(results)
+
+
+def test_broken_subtitles_cost_only_the_task_that_needs_them(data, tmp_path):
+    (data / "videomme/subtitle").mkdir()
+    (data / "videomme/subtitle/video000000.srt").write_bytes(bytes(range(256)))
+    assert go(Oracle(), data, tmp_path / "run").exit_code == 0
+    options = {"frames": 4, "data": "real", "data_root": data, "workers": 1}
+    results = evaluate("videomme_subtitles", Oracle(), output=tmp_path / "subs", **options)
+    assert results["videomme_subtitles"]["statuses"] == {"ok": 9, "decode_error": 3} and results.exit_code == 3
+
+
 def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_path):
     (data / "videomme/data/video000002.mp4").unlink()
     with pytest.raises(DataError, match=r"1 videos are missing: .*video000002.mp4"):

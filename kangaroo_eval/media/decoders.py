@@ -85,6 +85,7 @@ def _frames(pixels: object, info: Info, indices: Sequence[int]) -> Frames:
         times=tuple(float(info.times[index]) for index in indices),
         total=info.total,
         duration=info.duration,
+        absent=info.absent,
     )
 
 

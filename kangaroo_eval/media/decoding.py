@@ -57,6 +57,7 @@ def decode(video: Video, info: Info, indices: Sequence[int], size: int | None, t
         repeated=repeated,
         total=info.total,
         duration=info.duration,
+        absent=info.absent,
     )
 
 

@@ -76,8 +76,11 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
             )
         if task.get("frames_repeated"):
             notes.append(
-                f"{task['label']}: {task['frames_repeated']} undecodable frames stand in by their neighbours."
+                f"{task['label']}: {task['frames_repeated']} frames could not be decoded; their neighbours stand in."
             )
+        if task.get("videos_cut_short"):
+            cut = task["videos_cut_short"]
+            notes.append(f"{task['label']}: {len(cut)} videos end before their file says so: {', '.join(cut[:3])}.")
     if any(task["data"] == "mini" for task in results["tasks"].values()):
         notes.append("[mini]: made videos and questions in the benchmark's layout; not the benchmark.")
     return notes
