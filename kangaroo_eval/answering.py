@@ -9,13 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kangaroo_eval.errors import RunFailed
+from kangaroo_eval import journal
+from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of
 from kangaroo_eval.protocols import Model
 from kangaroo_eval.record import formula, frame_size
-from kangaroo_eval.types import Request, Response, Sample
+from kangaroo_eval.types import Request, Response, Sample, Video
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,12 @@ class Answering:
         self.attempts: Counter[str] = Counter()
         self.answered = 0
         self.done = 0
-        answered: set[str] = set()
-        for line in self.file.read():
+        answered: dict[str, int | None] = {}
+        for line in journal.answer_lines(self.file.path, self.file.end):
             self.attempts[line["id"]] += 1
             if line["status"] == "ok":
-                answered.add(line["id"])
+                answered[line["id"]] = line.get("video_bytes")
+        self._refuse_exchanged_videos(answered)
         self._note_asked(directory)
         self.todo = [sample for sample in plan.samples if sample.id not in answered]
         self.total = len(plan.samples)
@@ -65,11 +67,25 @@ class Answering:
         self.failed_in_a_row = 0
         self.broken: BaseException | None = None
 
+    def _refuse_exchanged_videos(self, answered: Mapping[str, int | None]) -> None:
+        """Old answers about a video and new ones about another file of its name must not mix."""
+        sizes: dict[str, int | None] = {}
+        for sample in self.plan.samples:
+            before = answered.get(sample.id)
+            if before is None:
+                continue
+            now = sizes.setdefault(sample.video.path, _bytes(sample.video))
+            if now is not None and now != before:
+                raise UserError(
+                    f"{sample.video.path} has {now} bytes, but had {before} when {sample.id} was answered: the "
+                    "file was exchanged. Give another --output, or --fresh to start anew"
+                )
+
     def _note_asked(self, directory: RunDir) -> None:
         asked = directory.asked(self.plan.task.name)
         known = {line["id"] for line in asked.read()}
         new = [
-            {"id": sample.id, "video": self.plan.video_key(sample)}
+            journal.asked_line(sample.id, self.plan.video_key(sample), self.plan.task.group(sample))
             for sample in self.plan.samples
             if sample.id not in known
         ]
@@ -93,7 +109,7 @@ class Answering:
         try:
             for response in self.model.respond(stream):
                 self._answered(response)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UserError):
             raise
         except Exception as error:
             self._stop_if_broken()
@@ -121,14 +137,15 @@ class Answering:
             request, decoded = self.waiting[0]
             try:
                 (response,) = self.model.respond(iter([dataclasses.replace(request, siblings=0)]))
+                self._answered(response)
+            except UserError:
+                raise
             except MemoryError as error:
                 self.waiting.popleft()
                 self._failed(request, decoded, "oom", error)
             except Exception as error:  # noqa: BLE001 - as above
                 self.waiting.popleft()
                 self._failed(request, decoded, "request_failed", error)
-            else:
-                self._answered(response)
 
     def _failed(self, request: Request, decoded: Decoded, status: str, error: Exception) -> None:
         self._write(
@@ -213,9 +230,17 @@ class Answering:
     def _answered(self, response: Response) -> None:
         if not self.waiting:
             raise RunFailed(f"{self.model.name} returned more answers than it was asked questions")
-        request, decoded = self.waiting.popleft()
+        request, decoded = self.waiting[0]
+        response = _checked(response)
+        if response.id != request.id:
+            raise RunFailed(
+                f"{self.model.name} answered request {response.id!r} where {request.id!r} was next: it skips or "
+                "reorders requests. The answers so far are kept"
+            )
+        line = self._line(request, decoded, "ok", response=response)
+        self.waiting.popleft()
         self.failed_in_a_row = 0
-        self._write(self._line(request, decoded, "ok", response=response))
+        self._write(line)
 
     def _line(
         self,
@@ -245,6 +270,7 @@ class Answering:
             "error": error,
             "frames_in_video": request.frames.total,
             "frames_absent": request.frames.absent,
+            "video_bytes": _bytes(request.video),
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
         }
@@ -255,6 +281,21 @@ class Answering:
         self.answered += line["status"] == "ok"
         if self.progress:
             self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
+
+
+def _checked(response: Any) -> Response:
+    """A model is foreign code: what it yields must be a Response whose fields are what they should be, or
+    scoring would fail on it again and again. Numbers of other libraries become Python's."""
+    if not isinstance(response, Response) or not isinstance(response.text, str):
+        shown = repr(getattr(response, "text", response))[:80]
+        raise TypeError(f"the model must yield a Response with a text, not {shown}")
+    return dataclasses.replace(
+        response,
+        frame_times=tuple(float(each) for each in response.frame_times),
+        prompt_tokens=int(response.prompt_tokens),
+        new_tokens=int(response.new_tokens),
+        seconds=float(response.seconds),
+    )
 
 
 _EMPTY: Mapping[str, Any] = {
@@ -273,6 +314,14 @@ _EMPTY: Mapping[str, Any] = {
     "attempt": 1,
     "error": None,
 }
+
+
+def _bytes(video: Video) -> int | None:
+    """Size of the video file: a resumed run notices by it that a file was exchanged."""
+    try:
+        return None if video.frames_dir else os.path.getsize(video.path)
+    except OSError:
+        return None
 
 
 def _key_of(request: Request, plan: TaskPlan) -> str:

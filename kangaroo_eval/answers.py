@@ -68,7 +68,8 @@ def official_mlvu(text: str, options: Sequence[str]) -> Reading:
     if ")" in text:
         bracket = text.index(")")
         text = text[bracket - 1 : bracket]
-    readable = len(text) == 1 and text in string.ascii_uppercase
+    # "@" is the gold "letter" of items whose answer is among no candidate, so even "@)" is right there.
+    readable = len(text) == 1 and text in string.ascii_uppercase + "@"
     return Reading(text if readable else None, "mlvu", None)
 
 

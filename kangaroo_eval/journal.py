@@ -13,18 +13,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kangaroo_eval.errors import RunFailed, UserError
 
 SCHEMA = 1
+RUN_FILES = ("run.json", "results.json", "report.*", "*.asked.jsonl", "*.answers.jsonl", "*.scores.jsonl")
 
 
-class Asked(NamedTuple):
-    """One sample that the run was asked for: its id, and the video its standard error is clustered by."""
-
-    id: str
-    video: str
+def asked_line(sample: str, video: str, group: str | None) -> dict[str, str | None]:
+    """One sample that the run was asked for: its id, the video its standard error is clustered by, and the
+    group it counts in where the metric is a mean over groups."""
+    return {"id": sample, "video": video, "group": group}
 
 
 class AppendOnly:
@@ -37,7 +37,7 @@ class AppendOnly:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise RunFailed(f"cannot write {path}: {error.strerror}") from error
-        self._end = self._repair()
+        self.end = self._repair()
 
     def _repair(self) -> int:
         """Cut off a last line that has no newline: the write that a kill or a power cut tore."""
@@ -67,16 +67,16 @@ class AppendOnly:
                 written += os.write(self._file, data[written:])
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._end)
+                os.ftruncate(self._file, self.end)
             raise RunFailed(
                 f"cannot write {self.path}: {error.strerror}. Nothing answered so far is lost; make room and run "
                 "the same command again"
             ) from error
-        self._end += len(data)
+        self.end += len(data)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Every record, oldest first. Raises `UserError` naming the line when one is no JSON."""
-        return read_lines(self.path, self._end)
+        return read_lines(self.path, self.end)
 
     def close(self) -> None:
         """Give the file back."""
@@ -99,6 +99,8 @@ def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
                 raise UserError(
                     f"{path}, line {number} is damaged ({error}): restore it or use --fresh"
                 ) from error
+            if not isinstance(record, dict):
+                raise UserError(f"{path}, line {number}: expected an object, found {type(record).__name__}")
             yield record
             if end is not None and position >= end:
                 return
@@ -184,8 +186,9 @@ class RunDir:
             self._lock = None
 
     def set_aside(self) -> Path | None:
-        """Move an earlier run's files into `<path>.old-N` (for --fresh); None when there was none."""
-        files = [file for file in self.path.iterdir() if file.name != ".lock"]
+        """Move an earlier run's files into `<path>.old-N` (for --fresh); None when there was none. Files that
+        are no run's stay where they are."""
+        files = [file for pattern in RUN_FILES for file in sorted(self.path.glob(pattern))]
         if not files:
             return None
         number = 1
@@ -197,8 +200,14 @@ class RunDir:
         return aside
 
     def record(self) -> dict[str, Any] | None:
-        """run.json, or None in a new directory. `UserError` when it cannot be read."""
-        return read_record(self.path)
+        """run.json, or None in a new directory. `UserError` when it cannot be read, or is gone from beside
+        answers: nobody could say by what protocol they were made."""
+        record = read_record(self.path)
+        if record is None and any(self.path.glob("*.answers.jsonl")):
+            raise UserError(
+                f"{self.path} holds answers but no run.json: restore it, or use --fresh or another --output"
+            )
+        return record
 
     def write_record(self, record: Mapping[str, object]) -> None:
         """Write run.json."""
@@ -231,17 +240,40 @@ def read_record(path: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{file}: schema {SCHEMA} expected; this run was made by another version of kangaroo-eval"
         )
+    lacking = [key for key in ("id", "model", "protocol", "tasks", "started") if key not in record]
+    if lacking or not isinstance(record["tasks"], dict) or not isinstance(record["protocol"], dict):
+        raise UserError(
+            f"{file} is no whole run record (without {', '.join(lacking) or 'its parts'}): use --fresh"
+        )
     return record
 
 
-def read_asked(path: Path, task: str) -> dict[str, str]:
-    """Id -> video of every sample the run at `path` was asked for, in the order asked."""
-    return {line["id"]: line["video"] for line in read_lines(path / f"{task}.asked.jsonl")}
+def read_asked(path: Path, task: str) -> dict[str, str | None]:
+    """Id -> group of every sample the run at `path` was asked for, in the order asked."""
+    file = path / f"{task}.asked.jsonl"
+    return {_field(file, line, "id"): line.get("group") for line in read_lines(file)}
+
+
+def _field(file: Path, line: Mapping[str, Any], name: str) -> str:
+    value = line.get(name)
+    if not isinstance(value, str):
+        raise UserError(
+            f"{file}: a line without {name!r} ({json.dumps(line)[:80]}): restore it or use --fresh"
+        )
+    return value
+
+
+def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of an answers file, each with an id, a status and, where that is ok, a text."""
+    for line in read_lines(file, end):
+        for name in ("id", "status", "text") if line.get("status") == "ok" else ("id", "status"):
+            _field(file, line, name)
+        yield line
 
 
 def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:
     """The latest answer line of every sample: a retry stands below what it retried."""
-    return {line["id"]: line for line in read_lines(path / f"{task}.answers.jsonl")}
+    return {line["id"]: line for line in answer_lines(path / f"{task}.answers.jsonl")}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class RunConfig:
     data_root: Path | None = None
     cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "kangaroo-eval")
     limit: float | None = None
-    samples: tuple[str, ...] = ()
+    samples: tuple[str, ...] | None = None
     subset: tuple[int, int] | None = None
     batch_size: int | None = None
     device: str | None = None
@@ -60,18 +61,21 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise UserError(f"no tasks given: use --tasks with some of {', '.join(task_names())}, or all")
+        if self.samples is not None and not self.samples:
+            raise UserError("--samples names no sample: give ids by comma, or a file with one a line")
         _at_least_one("--frames", self.frames)
         _at_least_one("--max-frames", self.max_frames)
         _at_least_one("--batch-size", self.batch_size)
         self._check_frame_flags()
         if self.on_missing not in ON_MISSING:
             raise UserError(f"--on-missing {self.on_missing!r}: choose one of {', '.join(ON_MISSING)}")
-        if not 0 <= self.min_coverage <= 1:
-            raise UserError(f"--min-coverage {self.min_coverage}: give a share between 0 and 1")
-        if self.limit is not None and (self.limit <= 0 or (self.limit > 1 and self.limit != int(self.limit))):
+        check_share(self.min_coverage)
+        if self.limit is not None and not _is_limit(self.limit):
             raise UserError(
                 f"--limit {self.limit}: give a whole number of samples, or a share between 0 and 1"
             )
+        if not (math.isfinite(self.decode_timeout) and self.decode_timeout > 0):
+            raise UserError(f"--decode-timeout {self.decode_timeout}: give seconds above 0")
         if self.workers is not None and self.workers < 0:
             raise UserError(f"--workers {self.workers}: give 0 (decode in this process) or more")
 
@@ -80,14 +84,25 @@ class RunConfig:
             raise UserError(f"--sampler {self.sampler!r}: choose one of {', '.join(SAMPLERS)}")
         if self.fps is not None and self.frames is not None:
             raise UserError("--frames and --fps exclude each other: cap frames by rate with --max-frames")
-        if self.fps is not None and not self.fps > 0:
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
             raise UserError(f"--fps {self.fps}: give a rate above 0")
         if self.fps is None and self.max_frames is not None:
             raise UserError("--max-frames goes with --fps; without it use --frames")
 
 
+def check_share(value: float) -> float:
+    """A coverage threshold, refused where it is no share."""
+    if not 0 <= value <= 1:
+        raise UserError(f"--min-coverage {value}: give a share between 0 and 1")
+    return value
+
+
+def _is_limit(value: float) -> bool:
+    return math.isfinite(value) and value > 0 and (value < 1 or value == int(value))
+
+
 def _at_least_one(flag: str, value: int | None) -> None:
-    if value is not None and value < 1:
+    if value is not None and (not isinstance(value, int) or value < 1):
         raise UserError(f"{flag} {value}: give a whole number of at least 1")
 
 
@@ -103,6 +118,7 @@ class TaskPlan:
     missing: tuple[str, ...]
     prompt_hash: str
     fingerprint: str
+    subtitles: str | None
 
     @property
     def label(self) -> str:
@@ -122,14 +138,17 @@ def make_plan(config: RunConfig) -> tuple[TaskPlan, ...]:
     """
     tasks = _tasks(config.tasks)
     plans = tuple(_plan_task(task, config) for task in tasks)
-    _check_ids(config.samples, plans)
+    _check_ids(config.samples or (), plans)
+    for plan in plans:
+        if not plan.samples:
+            raise UserError(f"--samples leaves nothing of {plan.task.name}: leave it out of --tasks")
     if config.on_missing == "fail":
         _refuse_missing(plans)
     return plans
 
 
 def _tasks(names: Sequence[str]) -> list[Task]:
-    if [name.lower() for name in names] == ["all"]:
+    if "all" in map(str.lower, names):
         names = task_names()
     tasks = {task.name: task for task in map(get_task, names)}
     return list(tasks.values())
@@ -149,7 +168,23 @@ def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
         missing=tuple(missing),
         prompt_hash=prompt_hash(task, everything[0]),
         fingerprint=fingerprint(task, root),
+        subtitles=_subtitles(task, everything) if task.subtitles else None,
     )
+
+
+def _subtitles(task: Task, samples: Sequence[Sample]) -> str:
+    """sha256 over the subtitle files, which prompts are made of. `DataError` when there is not a single one:
+    the run would equal the one without subtitles, under the other's name."""
+    files = sorted({sample.video.subtitles for sample in samples if sample.video.subtitles})
+    if not files:
+        raise DataError(
+            f"{task.name}: no subtitle file for any video; put them there, or run the task without"
+        )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.path.basename(file).encode(errors="surrogateescape") + b"\0")
+        digest.update(hashlib.sha256(Path(file).read_bytes() if os.path.isfile(file) else b"").digest())
+    return digest.hexdigest()
 
 
 def choose(samples: tuple[Sample, ...], config: RunConfig) -> tuple[Sample, ...]:
@@ -158,7 +193,7 @@ def choose(samples: tuple[Sample, ...], config: RunConfig) -> tuple[Sample, ...]
     The subset is seeded and stratified by video: one question of every video, then a second of every video,
     and so on until N; a larger N with the same seed contains the smaller.
     """
-    if config.samples:
+    if config.samples is not None:
         wanted = set(config.samples)
         samples = tuple(sample for sample in samples if sample.id in wanted)
     if config.subset is not None:
@@ -214,7 +249,7 @@ def prompt_hash(task: Task, sample: Sample) -> str:
     """sha256 over system text, prefill and the benchmark's first prompt under a fixed view: it changes when
     the template does, and not with the samples that a run picks."""
     parts = [task.system, task.prefill, task.prompt(sample, _HASH_VIEW), task.max_new_tokens]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def frames_of(config: RunConfig, task: Task) -> int | None:
@@ -235,6 +270,7 @@ def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, A
             "prompt_hash": plan.prompt_hash,
             "data_fingerprint": plan.fingerprint,
             "data": plan.kind,
+            "subtitles": plan.subtitles,
             "frames": frames_of(config, plan.task),
         }
         for plan in plans
@@ -255,7 +291,7 @@ def config_with_paths(config: RunConfig) -> RunConfig:
     """The same configuration with absolute paths, so that a change of folder changes nothing."""
     return dataclasses.replace(
         config,
-        data_root=config.data_root.resolve() if config.data_root else None,
-        cache=config.cache.resolve(),
-        output=config.output.resolve() if config.output else None,
+        data_root=Path(config.data_root).resolve() if config.data_root else None,
+        cache=Path(config.cache).resolve(),
+        output=Path(config.output).resolve() if config.output else None,
     )

@@ -14,7 +14,8 @@ class Model(Protocol):
     name: str
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Answer greedily: one response for each request, in order.
+        """Answer greedily: one response for each request, in order, with the request's id: an answer that
+        stands in another's place would be a plausible score, so the runner checks.
 
         Requests about one video come directly after each other. Requests are made while they are read, so an
         adapter that reads no further than it must lets the next video be decoded meanwhile.

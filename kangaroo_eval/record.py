@@ -20,6 +20,7 @@ PACKAGES = ("kangaroo-eval", "av", "numpy", "torch", "transformers", "tokenizers
 def model_protocol(model: Model) -> dict[str, Any]:
     described = model if isinstance(model, Described) else None
     return {
+        "model": model.name,
         "model_hash": described.model_hash if described else None,
         "dtype": described.dtype if described else None,
         "frame_size": frame_size(model),
@@ -47,6 +48,7 @@ def make_record(
             "data_root": str(plan.root),
             "sampler": formula(config, plan.task),
             "missing_videos": list(plan.missing),
+            "videos_with_subtitles": len({each.video for each in plan.everything if each.video.subtitles}),
         }
     merged = {**asked, "tasks": {**earlier.get("protocol", {}).get("tasks", {}), **asked["tasks"]}}
     kinds = sorted({entry["data"] for entry in tasks.values()})

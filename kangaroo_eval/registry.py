@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -91,18 +91,28 @@ def get_task(name: str) -> Task:
     raise _unknown("task", name, task_names())
 
 
+def check_model(name: str) -> None:
+    """Raise `UserError` for a model name that is not known, before anything is made or loaded for it."""
+    if name.partition(":")[0] not in _model_table():
+        raise _unknown("model", name.partition(":")[0], model_names())
+
+
 def load_model(name: str, **options: Any) -> Model:
     """The model `NAME` or `NAME:ARG`, made by its loader as `loader(arg, **options)`.
 
     Raises `UserError` for an unknown name, and whatever clear error the loader has for its argument.
     """
-    kind, _, argument = name.partition(":")
-    if kind not in _model_table():
-        raise _unknown("model", kind, model_names())
+    loader = model_loader(name)
+    return cast(Model, loader(name.partition(":")[2] or None, **options))
+
+
+def model_loader(name: str) -> Callable[..., Any]:
+    """The function that makes the model of that name. `UserError` where it is unknown, or lacks a package."""
+    check_model(name)
+    kind = name.partition(":")[0]
     try:
-        loader = resolve(_model_table()[kind])
+        return cast(Callable[..., Any], resolve(_model_table()[kind]))
     except ModuleNotFoundError as error:
         raise UserError(
             f"model {kind!r} needs the package {error.name!r}: pip install 'kangaroo-eval[model]'"
         ) from error
-    return cast(Model, loader(argument or None, **options))

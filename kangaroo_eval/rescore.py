@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval import journal, results
-from kangaroo_eval.data import fingerprint, locate, read_samples, video_key
+from kangaroo_eval.data import Located, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.journal import RunDir
+from kangaroo_eval.plan import check_share
 from kangaroo_eval.registry import get_task
+from kangaroo_eval.report import markdown
+from kangaroo_eval.task import Task
 from kangaroo_eval.types import Sample
 
 
 def score_run(path: Path, *, data_root: Path | None, min_coverage: float | None = None) -> dict[str, Any]:
-    """Make scores and results.json of the run at `path` anew from its answers.
+    """Make scores, results.json and report.md of the run at `path` anew from its answers.
 
     Annotations come from `data_root`, else from where the run found them; `DataError` when they are gone or
     are not the ones that were asked.
@@ -25,22 +29,43 @@ def score_run(path: Path, *, data_root: Path | None, min_coverage: float | None 
     if record is None:
         raise UserError(f"{path} has no run.json: give a run directory")
     with RunDir(path):
-        for name, entry in record["tasks"].items():
-            task = get_task(name)
-            root = data_root / task.source.folder if data_root else Path(entry["data_root"])
-            if not root.is_dir():
-                raise DataError(f"{name}: annotations not found under {root}: give --data-root")
-            if fingerprint(task, root) != entry["data_fingerprint"]:
-                raise DataError(
-                    f"{name}: the annotations under {root} are not the ones this run was asked with"
-                )
-            answers = journal.last_answers(path, name)
-            results.write_scores(
-                path, task, results.score_answers(task, read_samples(task, root), answers, root)
-            )
-        if min_coverage is None:
-            min_coverage = record.get("min_coverage", 0.99)
-        return results.build(path, record, min_coverage)
+        for name in record["tasks"]:
+            _refresh(path, record, name, data_root)
+        share = (
+            record.get("min_coverage", results.COMPARABLE_COVERAGE) if min_coverage is None else min_coverage
+        )
+        return _build(path, record, check_share(share))
+
+
+def _build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
+    found = results.build(path, record, min_coverage)
+    journal.write_text(path / "report.md", markdown(found))
+    return found
+
+
+def write_scores(path: Path, task: Task, samples: Sequence[Sample], root: Path) -> None:
+    """Make `<task>.scores.jsonl` of the run at `path` anew from its answers."""
+    answers = journal.last_answers(path, task.name)
+    results.write_scores(path, task, results.score_answers(task, samples, answers, root))
+
+
+def refresh_stale(path: Path, record: Mapping[str, Any]) -> None:
+    """Score those tasks of earlier calls again whose scores are not of all their answers: such a call was
+    killed between its last answer and its scores."""
+    for name in record["tasks"]:
+        if results.is_stale(path, name):
+            _refresh(path, record, name, None)
+
+
+def _refresh(path: Path, record: Mapping[str, Any], name: str, data_root: Path | None) -> None:
+    task, entry = get_task(name), record["tasks"][name]
+    root = data_root / task.source.folder if data_root else Path(entry["data_root"])
+    if not root.is_dir():
+        raise DataError(f"{name}: annotations not found under {root}: give --data-root")
+    samples = read_samples(task, root)
+    if fingerprint(task, root) != entry["data_fingerprint"]:
+        raise DataError(f"{name}: the annotations under {root} are not the ones this run was asked with")
+    write_scores(path, task, samples, root)
 
 
 def score_file(
@@ -50,7 +75,7 @@ def score_file(
     *,
     data: tuple[str, Path | None, Path],
     ignore_unknown: bool = False,
-    min_coverage: float = 0.99,
+    min_coverage: float = results.COMPARABLE_COVERAGE,
 ) -> dict[str, Any]:
     """Score a JSON-lines file of {"id", "text"} into the run directory `output`.
 
@@ -58,44 +83,40 @@ def score_file(
     alone. The same answer twice counts once; two different answers to one id, or an unknown id, are refused.
     """
     task = get_task(name)
-    kind, root, cache = data
-    found = locate(task, "mini" if kind == "mini" else "real", root, cache)
+    check_share(min_coverage)
+    kind, data_root, cache = data
+    found = locate(task, "mini" if kind == "mini" else "real", data_root, cache)
     samples = read_samples(task, found.root)
     texts = _texts(answers, samples, ignore_unknown)
     with RunDir(output) as directory:
         if directory.record() is not None:
             raise UserError(f"{output} already holds a run: give another --output")
-        record = _record(
-            task.name, answers, found.root, found.kind, fingerprint(task, found.root), task.version
-        )
+        record = _record(task, answers, found)
         directory.write_record(record)
+        videos = {each.id: video_key(each, found.root) for each in samples}
         directory.asked(task.name).append(
-            [{"id": each.id, "video": video_key(each, found.root)} for each in samples]
+            [journal.asked_line(each.id, videos[each.id], task.group(each)) for each in samples]
         )
         directory.answers(task.name).append(
             [
-                {"id": each.id, "video": video_key(each, found.root), "status": "ok", "text": texts[each.id]}
+                {"id": each.id, "video": videos[each.id], "status": "ok", "text": texts[each.id]}
                 for each in samples
                 if each.id in texts
             ]
         )
-        scored = results.score_answers(task, samples, journal.last_answers(output, task.name), found.root)
-        results.write_scores(output, task, scored)
-        return results.build(output, record, min_coverage)
+        write_scores(output, task, samples, found.root)
+        return _build(output, record, min_coverage)
 
 
 def _texts(file: Path, samples: Iterable[Sample], ignore_unknown: bool) -> dict[str, str]:
-    if not file.is_file():
-        raise UserError(f"answers file not found: {file}")
     known = {sample.id for sample in samples}
     texts: dict[str, str] = {}
     unknown = []
-    for number, line in enumerate(journal.read_lines(file), 1):
-        if (
-            not isinstance(line, dict)
-            or not isinstance(line.get("id"), str)
-            or not isinstance(line.get("text"), str)
-        ):
+    for number, line in _lines(file):
+        good = (
+            isinstance(line, dict) and isinstance(line.get("id"), str) and isinstance(line.get("text"), str)
+        )
+        if not good:
             raise UserError(f'{file}, line {number}: expected {{"id": text, "text": text}}')
         if line["id"] not in known:
             unknown.append(line["id"])
@@ -108,14 +129,29 @@ def _texts(file: Path, samples: Iterable[Sample], ignore_unknown: bool) -> dict[
     return texts
 
 
-def _record(
-    task: str, file: Path, root: Path, kind: str, data_fingerprint: str, version: int
-) -> dict[str, Any]:
+def _lines(file: Path) -> Iterator[tuple[int, Any]]:
+    """The lines of somebody's JSON-lines file. Unlike a journal's, its last line is whole without a newline."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"answers file not found: {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as UTF-8 text: {error}") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{file}, line {number}: not JSON lines ({error})") from error
+
+
+def _record(task: Task, file: Path, found: Located) -> dict[str, Any]:
     entry = {
-        "version": version,
+        "version": task.version,
         "prompt_hash": None,
-        "data_fingerprint": data_fingerprint,
-        "data": kind,
+        "data_fingerprint": fingerprint(task, found.root),
+        "data": found.kind,
         "frames": None,
     }
     return {
@@ -128,9 +164,9 @@ def _record(
             "settings": {},
         },
         "frames": None,
-        "data": kind,
-        "protocol": {"sampler": None, "tasks": {task: entry}},
-        "tasks": {task: {**entry, "data_root": str(root)}},
+        "data": found.kind,
+        "protocol": {"sampler": None, "tasks": {task.name: entry}},
+        "tasks": {task.name: {**entry, "data_root": str(found.root)}},
         "started": journal.now(),
         "finished": journal.now(),
     }

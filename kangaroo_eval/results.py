@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.data import video_key
+from kangaroo_eval.errors import RunFailed
 from kangaroo_eval.journal import SCHEMA, last_answers, read_asked, read_lines, write_json, write_lines
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Estimate, Sample, Score, ScoredSample
 
+# The default of --min-coverage, and what a number beside published ones needs whatever the threshold asked for.
+COMPARABLE_COVERAGE = 0.99
 NOTHING = Estimate(None, None, 0, 0)
 
 
@@ -123,13 +126,21 @@ def _pair(task: Task, scored: Sequence[ScoredSample], *, macro: bool, show: bool
 
 
 def task_result(
-    task: Task, scored: Sequence[ScoredSample], statuses: Mapping[str, int], kind: str, min_coverage: float
+    task: Task,
+    scored: Sequence[ScoredSample],
+    statuses: Mapping[str, int],
+    groups: Collection[str | None],
+    asked_with: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """One task's part of results.json. `statuses` counts every sample asked, the unanswered included."""
+    """One task's part of results.json. `statuses` counts every sample asked, the unanswered included; `groups`
+    are those of a macro mean that were asked; `asked_with` holds "data" (real or mini) and "min_coverage"."""
+    kind, min_coverage = asked_with["data"], asked_with["min_coverage"]
     asked = sum(statuses.values())
     answered = statuses.get("ok", 0)
     coverage = answered / asked if asked else 0.0
-    show = answered > 0 and coverage >= min_coverage
+    # A mean over the groups that happen to have answers would pass for the mean over all of them.
+    unanswered = sorted(filter(None, set(groups) - {_group(task, each) for each in scored}))
+    show = answered > 0 and coverage >= min_coverage and not unanswered
     breakdown = {
         tag: {
             value: _pair(
@@ -155,8 +166,9 @@ def task_result(
         **_pair(task, scored, macro=task.macro_over is not None, show=show),
         "read_differently": sum(each.careful.answer != each.official.answer for each in scored),
         "videos": len({each.video for each in scored}),
+        "groups_without_answers": unanswered,
         "breakdown": breakdown,
-        "published": _published(task, kind, asked, status),
+        "published": _published(task, kind, asked, (status, coverage)),
         "notes": list(task.notes),
     }
 
@@ -166,16 +178,23 @@ def _values(scored: Sequence[ScoredSample], tag: str) -> list[str]:
     return list(dict.fromkeys(each.tags[tag] for each in scored if tag in each.tags))
 
 
-def _published(task: Task, kind: str, asked: int, status: str) -> dict[str, Any] | None:
+def _group(task: Task, scored: ScoredSample) -> str | None:
+    return scored.tags[task.macro_over] if task.macro_over else None
+
+
+def _published(task: Task, kind: str, asked: int, state: tuple[str, float]) -> dict[str, Any] | None:
     if task.published is None:
         return None
     why = None
+    status, coverage = state
     if kind == "mini":
         why = "mini data: made videos and questions, not the benchmark's"
     elif asked < task.published.samples:
         why = f"{asked} of the {task.published.samples} samples that the published number covers"
     elif status != "ok":
         why = f"status {status}"
+    elif coverage < COMPARABLE_COVERAGE:
+        why = f"{100 * coverage:.1f} % coverage"
     return {
         "table": task.published.table,
         "column": task.published.column,
@@ -192,9 +211,19 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
     for name, entry in record["tasks"].items():
         asked = read_asked(path, name)
         answers = last_answers(path, name)
+        if is_stale(path, name):
+            raise RunFailed(
+                f"the scores of {name} are not of its answers: kangaroo-eval score {path} makes them anew"
+            )
         statuses = Counter(answers[each]["status"] if each in answers else "unanswered" for each in asked)
         tasks[name] = {
-            **task_result(get_task(name), read_scores(path, name), statuses, entry["data"], min_coverage),
+            **task_result(
+                get_task(name),
+                read_scores(path, name),
+                statuses,
+                set(asked.values()),
+                {"data": entry["data"], "min_coverage": min_coverage},
+            ),
             **_damage(answers.values()),
         }
     model = record["model"]
@@ -219,6 +248,12 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
     return results
 
 
+def is_stale(path: Path, task: str) -> bool:
+    """Whether the scores are not those of exactly the samples that have an `ok` answer."""
+    answered = {name for name, line in last_answers(path, task).items() if line["status"] == "ok"}
+    return answered != {line["id"] for line in read_lines(path / f"{task}.scores.jsonl")}
+
+
 def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """How many frames stand in for undecodable ones, and which answered videos are cut short, by video."""
     lines = [line for line in answers if line["status"] == "ok"]
@@ -238,8 +273,12 @@ def summary(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "exit": exit_code(results),
         "run": str(path),
+        "model": results["run"]["model"],
+        "notes": results["run"]["notes"],
         "tasks": {
             name: {
+                "label": each["label"],
+                "data": each["data"],
                 "careful": each["careful"]["value"],
                 "official": each["official"]["value"],
                 "n": each["careful"]["n"],

@@ -75,6 +75,8 @@ def read_rows(file: Path) -> Iterator[Row]:
     if file.suffix not in readers:
         raise DataError(f"{file}: unknown format {file.suffix!r}; expected one of {', '.join(readers)}")
     rows = readers[file.suffix](file)
+    if not rows:
+        raise DataError(f"{file} holds no rows")
     for number, values in enumerate(rows):
         if not isinstance(values, dict):
             raise DataError(f"{file}, row {number}: expected an object, found {type(values).__name__}")
@@ -84,7 +86,7 @@ def read_rows(file: Path) -> Iterator[Row]:
 def _json_rows(file: Path) -> list[Any]:
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(rows, list):
         raise DataError(f"{file}: expected a list of objects, found {type(rows).__name__}")
@@ -94,14 +96,14 @@ def _json_rows(file: Path) -> list[Any]:
 def _jsonl_rows(file: Path) -> list[Any]:
     rows = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read as text: {error}") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{file}, line {number} cannot be read as JSON: {error}") from error
     return rows
 

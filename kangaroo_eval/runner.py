@@ -15,9 +15,10 @@ from kangaroo_eval.answering import Answering, Progress
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.plan import RunConfig, TaskPlan, config_with_paths, frames_of, make_plan, protocol
-from kangaroo_eval.protocols import Model
+from kangaroo_eval.protocols import Described, Model
 from kangaroo_eval.record import make_record, model_protocol
-from kangaroo_eval.registry import load_model
+from kangaroo_eval.registry import check_model, load_model
+from kangaroo_eval.rescore import refresh_stale, write_scores
 
 if TYPE_CHECKING:
     import pandas
@@ -83,7 +84,7 @@ def evaluate(
     `model` is a name (`kangaroo-eval models`) or an object with `name` and `respond`. `options` are the fields
     of `RunConfig`. Raises `UserError`, `DataError` or `RunFailed`, whose message is one line for the user.
     """
-    names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+    names = tuple(tasks.replace(",", " ").split()) if isinstance(tasks, str) else tuple(tasks)
     name = model if isinstance(model, str) else model.name
     try:
         config = RunConfig(tasks=names, model=name, frames=frames, **options)
@@ -97,13 +98,12 @@ def run(
     config: RunConfig, *, model: Model | None = None, progress: Callable[[Progress], None] | None = None
 ) -> Results:
     """`evaluate` for a made `RunConfig`."""
+    if model is None:
+        check_model(config.model)
     config = config_with_paths(config)
     plans = make_plan(config)
     with RunDir(config.output or default_output(config, plans)) as directory:
-        aside = directory.set_aside() if config.fresh else None
-        if aside:
-            log.warning("the earlier run is kept in %s", aside)
-        old = directory.record()
+        old = None if config.fresh else directory.record()
         _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
         model = model or load_model(
             config.model,
@@ -113,8 +113,15 @@ def run(
             batch_size=config.batch_size,
             **config.model_args,
         )
+        if not isinstance(model, Described):
+            log.warning(
+                "%s has no model_hash: a resumed run cannot tell whether its weights are the same", model.name
+            )
         asked = protocol(config, plans, model_protocol(model))
         _refuse_other_protocol(directory.path, old, asked)
+        aside = directory.set_aside() if config.fresh else None
+        if aside:
+            log.warning("the earlier run is kept in %s", aside)
         record = make_record(config, plans, model, asked, old)
         directory.write_record(record)
         for plan in plans:
@@ -122,19 +129,12 @@ def run(
         record["finished"] = journal.now()
         directory.write_record(record)
         for plan in plans:
-            rescore(directory.path, plan)
+            write_scores(directory.path, plan.task, plan.everything, plan.root)
+        refresh_stale(directory.path, record)
         data = results.build(directory.path, record, config.min_coverage)
         found = Results(directory.path, data)
         _write_report(found)
         return found
-
-
-def rescore(path: Path, plan: TaskPlan) -> None:
-    """Make `<task>.scores.jsonl` anew from the answers."""
-    answers = journal.last_answers(path, plan.task.name)
-    results.write_scores(
-        path, plan.task, results.score_answers(plan.task, plan.everything, answers, plan.root)
-    )
 
 
 def _write_report(found: Results) -> None:

@@ -57,7 +57,8 @@ class Task:
     touching the videos; it raises `DataError` naming file, row and field. `prompt(sample, view)` is the user
     turn. `scorer` is the careful reader, `official` the benchmark's own rule; both get the text after the
     prefill. `metric` is one of `METRICS`; a macro mean is taken over the values of the tag `macro_over`.
-    `frames` and `sampler` are the authors' own, used for `--sampler official`.
+    `sampler` is the authors' own formula, used for `--sampler official`; `subtitles` says that the protocol
+    shows them, so that a run without a single subtitle file is refused.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Task:
     frames: int = 64
     sampler: str = "uniform"
     published: Published | None = None
+    subtitles: bool = False
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,6 +92,10 @@ class Task:
             )
         if self.max_new_tokens < 1 or self.frames < 1:
             raise UserError(f"task {self.name}: max_new_tokens and frames must be at least 1")
+
+    def group(self, sample: Sample) -> str | None:
+        """The group that the sample counts in where the metric is a mean over groups."""
+        return sample.tags[self.macro_over] if self.macro_over else None
 
     def cluster(self, scored: ScoredSample) -> str:
         """What this sample's standard error is clustered by: its video file, or one of its tags."""

@@ -99,9 +99,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A greedy answer. `text` excludes the prefill; `frame_times` are the frames the model really looked at;
+    """A greedy answer to the request `id`. `text` excludes the prefill; `frame_times` are the frames the model really looked at;
     `seconds` is this request's share of the model's time."""
 
+    id: str
     text: str
     frame_times: tuple[float, ...]
     prompt_tokens: int

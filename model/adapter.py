@@ -290,6 +290,7 @@ class KangarooModel:
                 seconds = shared + (time.perf_counter() - started) / len(batch)
                 for item, suffix, reply in zip(batch, suffixes, replies, strict=True):
                     yield Response(
+                        id=item.id,
                         text=self._text(reply),
                         frame_times=tuple(item.frames.times),
                         prompt_tokens=prefix.length + len(suffix),

@@ -36,11 +36,18 @@ def is_hub_id(name: str) -> bool:
 
 def check_folder(folder: Path) -> None:
     """Compare a checkpoint's headers with its configuration; reads no weights. UserError says what is wrong."""
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; {MEND}")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {MEND}")
     config = _read_config(folder)
-    with torch.device("meta"):
-        network = KangarooForConditionalGeneration(config)
+    try:
+        with torch.device("meta"):
+            network = KangarooForConditionalGeneration(config)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"{folder / 'config.json'}: no model can be made of it ({_first_line(error)}); {MEND}"
+        ) from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if config.tie_word_embeddings:
         expected.pop("llm.lm_head.weight", None)
@@ -142,8 +149,11 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Parameter name -> shape, from the headers of one safetensors file or of all that an index names."""
     names = [WEIGHTS]
     if (folder / INDEX).is_file():
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        names = sorted(set(index["weight_map"].values()))
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            names = sorted(set(index["weight_map"].values()))
+        except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+            raise UserError(f"{folder / INDEX}: cannot be read ({_first_line(error)}); {MEND}") from error
     shapes: dict[str, tuple[int, ...]] = {}
     for name in names:
         if not (folder / name).is_file():

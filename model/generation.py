@@ -70,6 +70,11 @@ def greedy(
             use_cache=True,
         )
         logits = model.llm.lm_head(output.last_hidden_state[:, -1])
+        if not torch.isfinite(logits).all():
+            # The largest of NaNs is a token like any other: an answer that nothing would give away.
+            raise ArithmeticError(
+                f"the logits are not finite in {logits.dtype}: broken weights, or an overflow"
+            )
         tokens = logits.index_fill(-1, controls, float("-inf")).argmax(-1, keepdim=True)
         for row, token in enumerate(tokens[:, 0].tolist()):
             if row in open_rows:

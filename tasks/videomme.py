@@ -113,6 +113,7 @@ VIDEOMME_SUBTITLES = dataclasses.replace(
     name="videomme_subtitles",
     title="Video-MME (with subtitles at the sampled frames)",
     read=read_with_subtitles,
+    subtitles=True,
     prompt=prompt_with_subtitles,
     published=Published(
         table="IV",

@@ -159,6 +159,15 @@ MISTAKES = {
     ),
     "bad model args": (1, ("--tasks", "videomme", "--model-args", "x"), "give key=value"),
     "bad limit": (1, ("--tasks", "videomme", "--limit", "2.5"), "--limit 2.5"),
+    "limit nan": (1, ("--tasks", "videomme", "--limit", "nan"), "--limit nan"),
+    "limit inf": (1, ("--tasks", "videomme", "--limit", "inf"), "--limit inf"),
+    "odd digits": (1, ("--tasks", "videomme", "--batch-size", "²"), "--batch-size '²'"),
+    "endless time-out": (1, ("--tasks", "videomme", "--decode-timeout", "inf"), "--decode-timeout inf"),
+    "nobody's home": (1, ("--tasks", "videomme", "--data-root", "~nosuchuser"), "~nosuchuser"),
+    "a model argument with a flag": (1, ("--tasks", "videomme", "--model-args", "device=cpu"), "--device"),
+    "no samples": (1, ("--tasks", "videomme", "--samples", ""), "--samples names no sample"),
+    "unknown model before any data": (1, ("--tasks", "videomme", "--model", "gpt"), "unknown model 'gpt'"),
+    "a model show without a name": (1, ("models", "show"), "models show NAME"),
     "bad subset": (1, ("--tasks", "videomme", "--subset", "3"), "give SEED:N"),
     "bad coverage": (1, ("--tasks", "videomme", "--min-coverage", "99"), "between 0 and 1"),
     "bad on-missing": (1, ("--tasks", "videomme", "--on-missing", "x"), "choose one of fail, skip"),
@@ -179,6 +188,23 @@ MISTAKES = {
         1,
         ("--tasks", "videomme", "--data-root", "D", "--model", "constant", "--output", "/dev/null/x"),
         "give another folder with --output",
+    ),
+    "score with a bad share": (
+        1,
+        (
+            "score",
+            "--task",
+            "videomme",
+            "--answers",
+            "x",
+            "--output",
+            "o",
+            "--data-root",
+            "D",
+            "--min-coverage",
+            "7",
+        ),
+        "--min-coverage 7.0",
     ),
     "report of nothing": (1, ("report", "nowhere"), "no results.json"),
     "report in an unknown format": (1, ("report", "x", "--format", "x"), "choose one of terminal, markdown"),
@@ -257,7 +283,8 @@ def test_answers_made_elsewhere_are_scored_against_the_annotations(data, capsys)
     answers = [(row["question_id"], f"The answer is {row['answer']}") for row in videomme_rows(3)]
     assert run(*score(data, [*answers, answers[0]], "--json")) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert last["tasks"]["videomme"] == {"careful": 1.0, "official": 1.0, "n": 9, "coverage": 1.0}
+    task = {"label": "videomme", "data": "real", "careful": 1.0, "official": 1.0, "n": 9, "coverage": 1.0}
+    assert last["tasks"]["videomme"] == task
 
 
 def test_unknown_double_and_missing_answers(data, capsys):
@@ -268,6 +295,70 @@ def test_unknown_double_and_missing_answers(data, capsys):
     )
     assert run(*score(data, [*good, ("xx", "A")], "--ignore-unknown", "-q")) == 0
     assert "already holds a run" in refused(capsys, 1, *score(data, good))
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
+def test_the_last_answer_counts_with_or_without_a_final_newline(data, capsys, ending):
+    answers = [(row["question_id"], row["answer"]) for row in videomme_rows(3)]
+    words = score(data, answers, "-q", "--json")
+    text = Path("answers.jsonl").read_text().rstrip("\n") + ending
+    Path("answers.jsonl").write_text("\ufeff" + text)
+    assert run(*words) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["tasks"]["videomme"]["n"] == 9
+
+
+@pytest.mark.parametrize("content", [b'["A"]', b"A\n", "{}".encode("utf-16"), b"[" * 100_000])
+def test_answers_that_are_no_json_lines_are_refused(data, capsys, content):
+    words = score(data, [])
+    Path("answers.jsonl").write_bytes(content)
+    assert "answers.jsonl" in refused(capsys, 1, *words)
+
+
+@pytest.mark.parametrize(
+    "damage", ["{}", "[]", '{"schema": 1}', '{"schema": 1, "run": {}, "tasks": {"x": {}}}', "x"]
+)
+def test_damaged_results_and_records_are_one_line(data, capsys, damage):
+    assert run(*constant(data, "--output", "out", "-q")) == 0
+    Path("out/results.json").write_text(damage)
+    refused(capsys, 1, "report", "out")
+    assert run("score", "out", "-q") == 0 and run("report", "out") == 0
+    capsys.readouterr()
+    Path("out/run.json").write_text(damage)
+    refused(capsys, 1, "score", "out")
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", "null", '{"id": "001-1"}', '{"id": "001-1", "status": "ok"}'])
+def test_odd_journal_lines_are_named(data, capsys, line):
+    assert run(*constant(data, "--output", "out", "-q")) == 0
+    with open("out/videomme.answers.jsonl", "a") as file:
+        file.write(line + "\n")
+    assert "videomme.answers.jsonl" in refused(capsys, 1, *constant(data, "--output", "out"))
+    assert "videomme.answers.jsonl" in refused(capsys, 1, "score", "out")
+
+
+def test_mini_data_is_said_even_when_quiet_and_in_the_json_line(capsys):
+    assert (
+        run("--tasks", "videomme", "--model", "constant", "--frames", "1", "--limit", "1", "-q", "--json")
+        == 0
+    )
+    out, err = capsys.readouterr()
+    assert "MINI copy" in err
+    last = json.loads(out.splitlines()[-1])
+    assert last["tasks"]["videomme"]["label"] == "videomme[mini]" and last["notes"] == ["looks at nothing"]
+
+
+def test_a_reader_that_leaves_or_a_full_output_never_changes_what_the_run_found(data, tmp_path):
+    words = " ".join(map(str, constant(data, "--output", "out", "-q")))
+    code = f"{sys.executable} -c 'from kangaroo_eval.cli import console; console()'"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+
+    def shell(line):
+        return subprocess.run(["bash", "-o", "pipefail", "-c", line], env=env, capture_output=True, text=True)
+
+    assert shell(f"{code} {words}").returncode == 0
+    assert shell(f"{code} report out").returncode == 0, "signs that the terminal has not are replaced"
+    full = shell(f"{code} report out > /dev/full")
+    assert full.returncode == 2 and full.stderr.count("\n") == 1 and "cannot write the output" in full.stderr
 
 
 def test_missing_answers_lower_the_coverage(data, capsys):

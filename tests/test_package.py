@@ -39,7 +39,7 @@ WALLS = {
     "record": CORE | {"plan", "journal"},
     "answering": CORE | {"plan", "journal", "record"},
     "runner": CORE | RUN | {"report"},
-    "rescore": CORE | RUN,
+    "rescore": CORE | RUN | {"report"},
     "report": {"types", "errors", "results", "journal"},
     "cli": CORE | RUN | {"report"},
     "tasks": {"types", "errors", "protocols", "rows", "task", "answers", "metrics"},

@@ -102,6 +102,13 @@ def test_a_mini_run_never_stands_in_a_published_table(render):
     assert "videomme[mini] is not in this table: mini data" in text
 
 
+def test_an_official_denominator_that_leaves_answers_out_is_said_beside_the_number():
+    few = {"value": 1.0, "stderr": 0.0, "n": 27, "unreadable": 2673}
+    text = terminal(results(official=few))
+    assert "100.0 ± 0.0 (100 %, n=27)" in text
+    assert any("100.0 ± 0.0 (n=27)" in line for line in text.splitlines() if line.startswith("videomme "))
+
+
 def test_marks_show_in_markdown_and_on_the_terminal():
     text = markdown(results())
     assert "**57.6**" in text and "<u>56.1</u>" in text

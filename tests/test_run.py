@@ -15,6 +15,7 @@ from conftest import videomme_rows, write_video, write_videomme
 
 from kangaroo_eval import evaluate
 from kangaroo_eval.errors import DataError, RunFailed, UserError
+from kangaroo_eval.tasks.mlvu import STEMS
 from kangaroo_eval.types import Response
 
 
@@ -31,7 +32,7 @@ class Oracle:
     def respond(self, requests):
         for request in requests:
             self.seen.append(request)
-            yield Response(self.say(request), request.frames.times, 7, 1, 0.001)
+            yield Response(request.id, self.say(request), request.frames.times, 7, 1, 0.001)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,16 @@ def test_the_samplers_say_which_frames(made, tmp_path):
     assert model.seen[0].frames.times == pytest.approx((0.0, 0.5, 1.0, 1.5, 2.0, 2.5))
 
 
-def test_resuming_asks_only_what_is_left_and_adds_tasks_and_samples(made, tmp_path):
+def subtitle(data, video, text):
+    """An SRT file that shows the text for an hour."""
+    file = data / f"videomme/subtitle/video{video:06d}.srt"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"1\n00:00:00,000 --> 01:00:00,000\n{text}\n")
+
+
+def test_resuming_asks_only_what_is_left_and_adds_tasks_and_samples(data, tmp_path):
+    made = data
+    subtitle(made, 0, "hello")
     go(Oracle(), made, tmp_path / "run", limit=5)
     second = Oracle()
     results = go(second, made, tmp_path / "run")
@@ -225,7 +235,9 @@ def test_broken_subtitles_cost_only_the_task_that_needs_them(data, tmp_path):
     assert go(Oracle(), data, tmp_path / "run").exit_code == 0
     options = {"frames": 4, "data": "real", "data_root": data, "workers": 1}
     results = evaluate("videomme_subtitles", Oracle(), output=tmp_path / "subs", **options)
-    assert results["videomme_subtitles"]["statuses"] == {"ok": 9, "decode_error": 3} and results.exit_code == 3
+    assert (
+        results["videomme_subtitles"]["statuses"] == {"ok": 9, "decode_error": 3} and results.exit_code == 3
+    )
 
 
 def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_path):
@@ -233,7 +245,7 @@ def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_p
     with pytest.raises(DataError, match=r"1 videos are missing: .*video000002.mp4"):
         evaluate(
             "videomme",
-            "no-such-model-is-ever-loaded",
+            "kangaroo:no-such-folder-is-ever-looked-at",
             4,
             data="real",
             data_root=data,
@@ -273,7 +285,7 @@ class Batcher(Oracle):
             if len(batch) > 1:
                 raise RuntimeError("batch too large")
             for each in batch:
-                yield Response(self.say(each), each.frames.times, 0, 0, 0.0)
+                yield Response(each.id, self.say(each), each.frames.times, 0, 0, 0.0)
 
 
 def test_a_failing_batch_is_asked_again_one_by_one(made, tmp_path):
@@ -294,22 +306,28 @@ def test_a_model_that_only_fails_ends_the_run_and_resumes(made, tmp_path):
 
 
 def test_a_model_that_answers_too_little_or_too_much_is_refused(made, tmp_path):
+    class Skipping(Oracle):
+        def respond(self, requests):
+            return (each for each in super().respond(requests) if each.id != "001-2")
+
     class Short(Oracle):
         def respond(self, requests):
-            list(requests)
-            yield Response("A", (), 0, 0, 0.0)
+            yield from [Response(request.id, "A", (), 0, 0, 0.0) for request in requests][:-1]
 
     class Long(Oracle):
         def respond(self, requests):
-            for _ in requests:
-                yield Response("A", (), 0, 0, 0.0)
-                yield Response("A", (), 0, 0, 0.0)
+            for request in requests:
+                yield Response(request.id, "A", (), 0, 0, 0.0)
+                yield Response(request.id, "A", (), 0, 0, 0.0)
 
     class Broken(Oracle):
         def respond(self, requests):
             raise RuntimeError("cannot start")
             yield
 
+    with pytest.raises(RunFailed, match="answered request '001-3' where '001-2' was next"):
+        go(Skipping(), made, tmp_path / "skipping")
+    assert [line["id"] for line in lines(tmp_path / "skipping/videomme.answers.jsonl")] == ["001-1"]
     with pytest.raises(RunFailed, match="too few"):
         go(Short(), made, tmp_path / "short")
     with pytest.raises(RunFailed, match="more answers"):
@@ -327,11 +345,97 @@ def test_a_task_without_any_answer_fails_the_run(data, tmp_path):
 
 
 def test_a_full_disk_ends_the_run_with_one_clear_error(made, tmp_path):
-    (tmp_path / "run").mkdir()
+    go(Oracle(), made, tmp_path / "run", limit=1)
+    (tmp_path / "run/videomme.answers.jsonl").unlink()
     os.symlink("/dev/full", tmp_path / "run/videomme.answers.jsonl")
     with pytest.raises(RunFailed, match="No space left") as caught:
         go(Oracle(), made, tmp_path / "run")
     assert caught.value.exit_code == 2
+
+
+def test_a_reply_that_is_no_text_fails_its_request_and_poisons_nothing(made, tmp_path):
+    odd = {"001-2": None, "002-1": 3}
+    results = go(Oracle(lambda request: odd.get(request.id, "B")), made, tmp_path / "run", min_coverage=0.5)
+    assert results["videomme"]["statuses"] == {"ok": 10, "request_failed": 2}
+    assert go(Oracle(), made, tmp_path / "run")["videomme"]["statuses"] == {"ok": 12}
+
+
+def test_two_models_never_share_a_directory_even_without_a_hash(made, tmp_path):
+    go(Oracle(), made, tmp_path / "run", limit=3)
+    with pytest.raises(UserError, match="model: oracle -> other"):
+        go(Oracle(name="other"), made, tmp_path / "run")
+
+
+def test_scores_of_an_earlier_task_that_a_kill_left_stale_are_made_again(data, tmp_path):
+    subtitle(data, 0, "hello")
+    go(Oracle(), data, tmp_path / "run", limit=6)
+    old = (tmp_path / "run/videomme.scores.jsonl").read_bytes()
+    go(Oracle(), data, tmp_path / "run")
+    whole = (tmp_path / "run/videomme.scores.jsonl").read_bytes()
+    (tmp_path / "run/videomme.scores.jsonl").write_bytes(old)
+    options = {"frames": 4, "data": "real", "data_root": data, "workers": 1, "output": tmp_path / "run"}
+    results = evaluate("videomme_subtitles", Oracle(), **options)
+    assert results["videomme"]["careful"]["n"] == 12
+    assert (tmp_path / "run/videomme.scores.jsonl").read_bytes() == whole
+
+
+def test_answers_without_their_run_record_are_not_built_upon(made, tmp_path):
+    go(Oracle(), made, tmp_path / "run", limit=3)
+    (tmp_path / "run/run.json").unlink()
+    with pytest.raises(UserError, match=r"answers but no run\.json"):
+        go(Oracle(), made, tmp_path / "run")
+
+
+def test_exchanged_videos_and_subtitles_are_noticed(data, tmp_path):
+    go(Oracle(), data, tmp_path / "run", limit=3)
+    write_video(data / "videomme/data/video000000.mp4", frames=48)
+    with pytest.raises(UserError, match="the file was exchanged"):
+        go(Oracle(), data, tmp_path / "run")
+    subtitle(data, 1, "before")
+    options = {"frames": 4, "data": "real", "data_root": data, "workers": 1, "output": tmp_path / "subs"}
+    evaluate("videomme_subtitles", Oracle(), limit=3, **options)
+    subtitle(data, 1, "after")
+    with pytest.raises(UserError, match=r"tasks\.videomme_subtitles\.subtitles"):
+        evaluate("videomme_subtitles", Oracle(), **options)
+
+
+def test_a_run_with_subtitles_needs_subtitles(data, tmp_path):
+    options = {"frames": 4, "data": "real", "data_root": data, "workers": 1}
+    with pytest.raises(DataError, match="no subtitle file for any video"):
+        evaluate("videomme_subtitles", Oracle(), output=tmp_path / "none", **options)
+    (data / "videomme/subtitle/video000000.srt").mkdir(parents=True)
+    results = evaluate("videomme_subtitles", Oracle(), output=tmp_path / "odd", **options)
+    assert results["videomme_subtitles"]["statuses"] == {"ok": 9, "decode_error": 3}
+
+
+def test_fresh_leaves_files_that_are_no_runs_alone(made, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/thesis.tex").write_text("years of work")
+    go(Oracle(), made, tmp_path / "run", limit=1, fresh=True)
+    assert (tmp_path / "run/thesis.tex").exists() and not (tmp_path / "run.old-1").exists()
+
+
+def mlvu_data(root):
+    """MLVU's layout: each of the seven tasks one question about a video of its own."""
+    for stem in STEMS:
+        row = {"video": "v.mp4", "duration": 3, "question": "What?", "candidates": ["a", "b"], "answer": "b"}
+        (root / "mlvu/json").mkdir(parents=True, exist_ok=True)
+        (root / f"mlvu/json/{stem}.json").write_text(json.dumps([{**row, "question_type": "x"}]))
+        write_video(root / f"mlvu/video/{stem}/v.mp4")
+    return root
+
+
+def test_a_macro_mean_over_the_tasks_that_happen_to_have_answers_is_no_score(tmp_path):
+    root = mlvu_data(tmp_path / "data")
+    options = {"frames": 2, "data": "real", "data_root": root, "workers": 1, "min_coverage": 0.5}
+    (root / "mlvu/video/6_anomaly_reco/v.mp4").write_bytes(b"")
+    results = evaluate("mlvu", Oracle(lambda _: "B) b"), output=tmp_path / "run", **options)
+    assert results["mlvu"]["groups_without_answers"] == ["anomaly_reco"]
+    assert results["mlvu"]["careful"]["value"] is None and results.exit_code == 3
+    assert "no answer at all for anomaly_reco" in str(results)
+    write_video(root / "mlvu/video/6_anomaly_reco/v.mp4")
+    mended = evaluate("mlvu", Oracle(lambda _: "B) b"), output=tmp_path / "run", **options)
+    assert mended["mlvu"]["careful"]["value"] == mended["mlvu"]["official"]["value"] == 1.0
 
 
 def test_samples_limit_and_subset_pick_what_they_say(made, tmp_path):

@@ -26,7 +26,7 @@ class Constant:
     def respond(self, requests: Iterable[Request]) -> Iterator[Response]:
         """The text, for each request; the frames are decoded and ignored."""
         for request in requests:
-            yield Response(self.text, request.frames.times, 0, 0, 0.0)
+            yield Response(request.id, self.text, request.frames.times, 0, 0, 0.0)
 
 
 def constant(argument: str | None, **options: Any) -> Constant:

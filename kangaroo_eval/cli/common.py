@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import RunFailed, UserError
 
 INTERRUPTED = 130
 
@@ -18,7 +19,12 @@ INTERRUPTED = 130
 def guarded(options: argparse.Namespace, command: list[str]) -> int:
     """Run the command's module; every user error is one line on stderr and its documented exit code."""
     options.command_line = command
+    options.exit_code = 0
     _log(options)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a sign must not cost a finished run its table.
+            stream.reconfigure(errors="replace")
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         module = importlib.import_module(f"kangaroo_eval.cli.{options.command}")
@@ -35,11 +41,20 @@ def guarded(options: argparse.Namespace, command: list[str]) -> int:
         )
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) left; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        # The reader of a pipe (head, less) left; the run's own exit code stays.
+        _silence_stdout()
+        return int(options.exit_code)
+    except OSError as error:
+        _silence_stdout()
+        print(f"kangaroo-eval: cannot write the output: {error.strerror or error}", file=sys.stderr)
+        return RunFailed.exit_code
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _silence_stdout() -> None:
+    """Nothing can be written there any more; Python must not complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Handler(logging.Handler):
@@ -55,24 +70,32 @@ def _log(options: argparse.Namespace) -> None:
     logger = logging.getLogger("kangaroo_eval")
     logger.handlers = [_Handler()]
     logger.propagate = False
-    logger.setLevel(logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING)
+    # Quiet is no progress and no tables; that mini data or untrained weights are used is always said.
+    logger.setLevel(logging.INFO if options.verbose else logging.WARNING)
 
 
 def data_root(options: argparse.Namespace) -> Path | None:
     """--data-root, else $KANGAROO_EVAL_DATA, else None."""
     given = options.data_root or os.environ.get("KANGAROO_EVAL_DATA")
-    return Path(given).expanduser() if given else None
+    return _path(given) if given else None
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{text}: {error}") from error
 
 
 def cache_dir() -> Path:
     """$KANGAROO_EVAL_CACHE, else the user's cache folder."""
     given = os.environ.get("KANGAROO_EVAL_CACHE")
     if given:
-        return Path(given).expanduser()
+        return _path(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "kangaroo-eval"
 
 
 def split(words: list[str] | None) -> tuple[str, ...]:
     """`["a,b", "c"]` -> `("a", "b", "c")`."""
-    return tuple(name for word in words or () for name in word.split(",") if name.strip())
+    return tuple(name.strip() for word in words or () for name in word.split(",") if name.strip())

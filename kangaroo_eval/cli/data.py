@@ -7,9 +7,10 @@ import os
 
 from kangaroo_eval.cli.common import cache_dir, data_root, split
 from kangaroo_eval.data import Located, locate, read_samples
-from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.errors import DataError, MediaError, UserError
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
+from kangaroo_eval.types import Video
 
 ACTIONS = ("ls", "verify", "mini")
 
@@ -32,15 +33,32 @@ def command(options: argparse.Namespace) -> int:
         else:
             broken += _verify(task, found)
     if broken:
-        raise DataError(f"{broken} tasks have missing videos")
+        raise DataError(f"{broken} tasks have missing or unreadable videos")
     return 0
 
 
 def _verify(task: Task, found: Located) -> bool:
     samples = read_samples(task, found.root)
     videos = {sample.video.path for sample in samples}
-    missing = sorted(path for path in videos if not os.path.exists(path))
-    print(f"{task.name:24}{found.kind}: {len(samples)} samples, {len(videos)} videos, {len(missing)} missing")
-    for path in missing[:20]:
-        print(f"  missing: {path}")
-    return bool(missing)
+    faults = {path: fault for path in sorted(videos) if (fault := _fault(path))}
+    missing = sum(fault == "missing" for fault in faults.values())
+    print(
+        f"{task.name:24}{found.kind}: {len(samples)} samples, {len(videos)} videos, {missing} missing, "
+        f"{len(faults) - missing} unreadable"
+    )
+    for path, fault in list(faults.items())[:20]:
+        print(f"  {path}: {fault}")
+    return bool(faults)
+
+
+def _fault(path: str) -> str | None:
+    """What keeps a video from being decoded, as far as its index tells (no frame is decoded in full)."""
+    from kangaroo_eval.media import probe
+
+    if not os.path.exists(path):
+        return "missing"
+    try:
+        absent = probe(Video(path)).absent
+    except MediaError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return f"cut short, {absent} frames are not in the file" if absent else None

@@ -62,7 +62,7 @@ def make_parser(script: str) -> Parser:
     _score(made["score"])
     _report(made["report"])
     _tasks(made["tasks"])
-    _common(made["models"])
+    _models(made["models"])
     _data(made["data"])
     return parser
 
@@ -169,6 +169,12 @@ def _report(parser: argparse.ArgumentParser) -> None:
 def _tasks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="ls", help="ls or show")
     parser.add_argument("name", nargs="?", help="the task to show")
+    _common(parser)
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", default="ls", help="ls or show")
+    parser.add_argument("name", nargs="?", help="the model to show")
     _common(parser)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.journal import SCHEMA
 
 FORMATS = ("terminal", "markdown")
 
@@ -24,9 +25,16 @@ def command(options: argparse.Namespace) -> int:
     for name in options.runs:
         data = _results(Path(name))
         colour = sys.stdout.isatty() and not options.output
-        parts.append(markdown(data) if options.format == "markdown" else terminal(data, colour=colour))
+        try:
+            parts.append(markdown(data) if options.format == "markdown" else terminal(data, colour=colour))
+        except (LookupError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{name}/results.json is not whole; `kangaroo-eval score {name}` makes it anew"
+            ) from error
     text = "\n\n".join(parts)
     if options.output:
+        if not Path(options.output).parent.is_dir():
+            raise UserError(f"--output {options.output}: there is no folder {Path(options.output).parent}")
         write_text(Path(options.output), text + "\n")
     else:
         print(text)
@@ -45,4 +53,6 @@ def _results(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{file} cannot be read: {error}; `kangaroo-eval score {path}` makes it anew"
         ) from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise UserError(f"{file}: schema {SCHEMA} expected; `kangaroo-eval score {path}` makes it anew")
     return found

@@ -26,6 +26,7 @@ def command(options: argparse.Namespace) -> int:
     show = not options.quiet
     with _Bars() as bars:
         results = run(config, progress=bars.update if show else None)
+    options.exit_code = results.exit_code
     if show:
         print(terminal(results.data, colour=sys.stdout.isatty()))
         print(f"\nrun directory: {results.path}")
@@ -71,24 +72,31 @@ def _pairs(text: str) -> dict[str, str]:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise UserError(f"--model-args {part!r}: give key=value,key=value")
-        found[key.strip().replace("-", "_")] = value
+        name = key.strip().replace("-", "_")
+        if name in ("device", "dtype", "seed", "batch_size"):
+            raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")
+        found[name] = value
     return found
 
 
-def _ids(text: str | None) -> tuple[str, ...]:
-    if not text:
-        return ()
+def _ids(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
     file = Path(text)
-    if file.is_file():
-        return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
-    return split([text])
+    if not file.is_file():
+        return split([text])
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--samples {text}: cannot be read as UTF-8 text ({error})") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _subset(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     seed, _, count = text.partition(":")
-    if not (seed.isdigit() and count.isdigit() and int(count) > 0):
+    if not (seed.isdecimal() and count.isdecimal() and int(count) > 0):
         raise UserError(f"--subset {text!r}: give SEED:N, for example 0:300")
     return int(seed), int(count)
 
@@ -96,7 +104,7 @@ def _subset(text: str | None) -> tuple[int, int] | None:
 def _batch(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UserError(f"--batch-size {text!r}: give a whole number, or auto")
     return int(text)
 

@@ -35,13 +35,14 @@ def command(options: argparse.Namespace) -> int:
             ignore_unknown=options.ignore_unknown,
             min_coverage=0.99 if options.min_coverage is None else options.min_coverage,
         )
+    options.exit_code = exit_code(results)
     if not options.quiet:
         print(terminal(results, colour=sys.stdout.isatty()))
     if options.show_differences:
         _differences(path, results["tasks"])
     if options.json:
         print(json.dumps(summary(path, results)))
-    return exit_code(results)
+    return int(options.exit_code)
 
 
 def _differences(path: Path, tasks: dict[str, object]) -> None:

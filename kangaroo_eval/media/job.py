@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -71,6 +70,10 @@ def do(job: Job, threads: int) -> Done:
 
 def cues(video: Video) -> tuple[Cue, ...]:
     """The video's subtitles; none where it has no subtitle file (many videos of a benchmark have not)."""
-    if video.subtitles is None or not os.path.isfile(video.subtitles):
+    if video.subtitles is None:
         return ()
-    return subtitles.read(video.subtitles)
+    try:
+        return subtitles.read(video.subtitles)
+    except OSError as error:
+        # A file that is named but cannot be read must not pass for a video without subtitles.
+        raise MediaError(f"{video.subtitles}: subtitles cannot be read ({error.strerror})") from error

@@ -27,6 +27,12 @@ def percent(estimate: Mapping[str, Any]) -> str:
     return shown if estimate["stderr"] is None else f"{shown} ± {100 * estimate['stderr']:.1f}"
 
 
+def _with_n(estimate: Mapping[str, Any], answered: int) -> str:
+    """An official rule may leave answers out of its denominator: then that is said beside its number."""
+    shown = percent(estimate)
+    return shown if estimate["n"] == answered else f"{shown} (n={estimate['n']})"
+
+
 def overview(results: Mapping[str, Any]) -> Table:
     """One line a task: both scores, their error, coverage, and how far the readers differ."""
     rows = []
@@ -34,7 +40,7 @@ def overview(results: Mapping[str, Any]) -> Table:
         rows.append(
             [
                 task["label"],
-                percent(task["official"]),
+                _with_n(task["official"], task["answered"]),
                 percent(task["careful"]),
                 f"{task['answered']}/{task['asked']}",
                 f"{100 * task['coverage']:.1f} %",
@@ -70,17 +76,22 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
         bad = ", ".join(f"{count} {status}" for status, count in task["statuses"].items() if status != "ok")
         if bad:
             notes.append(f"{task['label']}: no answer for {bad}.")
-        if task["status"] == "low_coverage":
+        if task["coverage"] < results["run"]["min_coverage"] and task["answered"]:
             notes.append(
                 f"{task['label']}: coverage below {100 * results['run']['min_coverage']:g} %, so no score."
             )
+        if task.get("groups_without_answers"):
+            missing = ", ".join(task["groups_without_answers"])
+            notes.append(f"{task['label']}: no answer at all for {missing}, so no mean over the groups.")
         if task.get("frames_repeated"):
             notes.append(
                 f"{task['label']}: {task['frames_repeated']} frames could not be decoded; their neighbours stand in."
             )
         if task.get("videos_cut_short"):
             cut = task["videos_cut_short"]
-            notes.append(f"{task['label']}: {len(cut)} videos end before their file says so: {', '.join(cut[:3])}.")
+            notes.append(
+                f"{task['label']}: {len(cut)} videos end before their file says so: {', '.join(cut[:3])}."
+            )
     if any(task["data"] == "mini" for task in results["tasks"].values()):
         notes.append("[mini]: made videos and questions in the benchmark's layout; not the benchmark.")
     return notes
@@ -155,13 +166,14 @@ def _own_row(
     own = {}
     for task in tasks:
         where = task["published"]
-        own[where["column"]] = _own_cell(task[reader], task)
+        own[where["column"]] = _own_cell(task[reader], task, task["answered"])
         for column, (tag, value) in where["columns"].items():
             pair = task["breakdown"][tag].get(value)
             if pair:
-                own[column] = _own_cell(pair[reader], task)
+                own[column] = _own_cell(pair[reader], task, pair["careful"]["n"])
     return [cells[column] for column in lead] + [own.get(column, "-") for column in columns]
 
 
-def _own_cell(estimate: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    return f"{percent(estimate)} ({100 * task['coverage']:.0f} %)"
+def _own_cell(estimate: Mapping[str, Any], task: Mapping[str, Any], answered: int) -> str:
+    counted = "" if estimate["n"] == answered else f", n={estimate['n']}"
+    return f"{percent(estimate)} ({100 * task['coverage']:.0f} %{counted})"

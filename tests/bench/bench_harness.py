@@ -96,8 +96,8 @@ class Constant:
     name, frame_size = "constant", 32
 
     def respond(self, requests):
-        for _ in requests:
-            yield Response("B", (), 0, 0, 0.0)
+        for request in requests:
+            yield Response(request.id, "B", (), 0, 0, 0.0)
 
 
 def overhead(folder: Path) -> None:
@@ -143,7 +143,7 @@ class AsSlowAsDecoding(Constant):
     def respond(self, requests):
         for request in requests:
             time.sleep(self.seconds)
-            yield Response("B", request.frames.times, 0, 0, self.seconds)
+            yield Response(request.id, "B", request.frames.times, 0, 0, self.seconds)
 
 
 def overlap(folder: Path) -> None:

@@ -26,11 +26,12 @@ Hello there
 """
 
 
-def test_srt_keeps_order_and_repeats_and_drops_tags_and_blanks(tmp_path):
+def test_srt_keeps_order_repeats_and_blanks_as_the_authors_script_sees_them(tmp_path):
     path = tmp_path / "a.srt"
     path.write_text(SRT, encoding="utf-8")
     assert subtitles.read(str(path)) == (
-        Cue(1.0, 2.5, "Hello there"),
+        Cue(1.0, 2.5, "{\\i1}Hello{\\i0} there"),
+        Cue(2.5, 3.0, ""),
         Cue(1.5, 4.0, "Hello there"),
         Cue(3600.001, 3602.0, "Hello there"),
     )
@@ -48,7 +49,7 @@ def test_vtt_and_ass(tmp_path):
         "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{\\b1}one\\Ntwo\n",
         encoding="utf-8",
     )
-    assert subtitles.read(str(ass)) == (Cue(1.0, 2.0, "one two"),)
+    assert subtitles.read(str(ass)) == (Cue(1.0, 2.0, "{\\b1}one two"),)
 
 
 @pytest.mark.parametrize(
