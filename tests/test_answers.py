@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,20 @@ def test_careful_reads_what_a_person_reads(text):
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_careful_admits_what_a_person_could_not_tell(text):
     assert read("careful", text, OPTIONS).answer is None
+
+
+def test_careful_reads_replies_that_somebody_else_labelled():
+    """Replies written and labelled without knowledge of the reader. It was mended on them since, so this holds
+    what it reads; it does not measure how well it reads what it has not seen."""
+    labelled = json.loads((Path(__file__).parent / "careful_replies.json").read_text())
+    options = labelled["options"]
+    assert len(labelled["replies"]) > 250
+    wrong = [
+        (text, label, read("careful", text, options))
+        for text, label in labelled["replies"]
+        if read("careful", text, options).answer != label
+    ]
+    assert wrong == []
 
 
 def test_careful_span_points_at_the_letter_it_read():
