@@ -84,12 +84,27 @@ class _Reply:
             text = blank.sub(lambda found: " " * len(found[0]), text)
         if _ANSWERED_FIRST.match(text):
             text = text[: text.index("\n", len(text) - len(text.lstrip()))]
-        self.text = text
         self.options = options
         self.letters = letters_of(options)
+        self.text = self._without_enumeration(text)
         both = self.letters + self.letters.lower()
         self.any_case = f"[{both}]" if both else "(?!)"
         self.upper = f"[{self.letters}]" if both else "(?!)"
+
+    def _without_enumeration(self, text: str) -> str:
+        """The text with "A. first option B. second option" blanked: repeating the question chooses nothing."""
+        found = []
+        for letter, option in zip(self.letters, self.options, strict=True):
+            words = r"\W+".join(map(re.escape, _plain(option).split()))
+            if words:
+                found.append(
+                    list(re.finditer(rf"(?<!\w){letter}\W{{1,4}}{words}(?!\w)", text, re.IGNORECASE))
+                )
+        if sum(map(bool, found)) < 2:
+            return text
+        for match in (each for group in found for each in group):
+            text = text[: match.start()] + " " * len(match[0]) + text[match.end() :]
+        return text
 
     def denied(self, start: int, end: int) -> bool:
         """Whether the letter at this place is one that the writer rejects."""
@@ -155,7 +170,7 @@ def _corrected(reply: _Reply) -> Reading | None:
 
 
 _STATED = (
-    r"(?:\b(?:final |best |correct |right |most likely |my )*(?:answer|ans|option|choice|pick|respuesta\w*|réponse|antwort)\b"
+    r"(?:(?<!each )(?<!every )\b(?:final |best |correct |right |most likely |my )*(?:answer|ans|option|choice|pick|respuesta\w*|réponse|antwort)\b"
     r"(?:\s(?:here|to [^.\n]{1,40}|correcta?))?(?:,[^,.\n]{1,40},)?"
     r"\s*(?:\*\*)?\s*(?:(?:is|be|was|are|es|est|ist|would|should|must|has to|will|likely|probably|most|clearly)\b\s*"
     r"|[:=→-]+\s*)+(?:\*\*\s*)?(?:(?:option|choice|letter|therefore|clearly|most likely|probably|likely)\s+)*"

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,19 +108,20 @@ def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
 
 def write_json(path: Path, value: object) -> None:
     """Replace a file in one step: readers see the old one or the new one, never half of it."""
-    _replace(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    _replace(path, [json.dumps(value, ensure_ascii=False, indent=1), "\n"])
 
 
-def write_lines(path: Path, records: Sequence[Mapping[str, object]]) -> None:
-    """Replace a JSON-lines file in one step."""
-    _replace(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+def write_lines(path: Path, records: Iterable[Mapping[str, object]]) -> None:
+    """Replace a JSON-lines file in one step; the records are taken one by one."""
+    _replace(path, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, texts: Iterable[str]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
-            file.write(text.encode("utf-8", errors="surrogatepass"))
+            for text in texts:
+                file.write(text.encode("utf-8", errors="surrogatepass"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -132,7 +133,7 @@ def _replace(path: Path, text: str) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file in one step."""
-    _replace(path, text)
+    _replace(path, [text])
 
 
 def now() -> str:
@@ -271,9 +272,15 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
         yield line
 
 
+# What scoring and counting need of an answer. Prompts and frame times are most of a line, so memory would grow
+# with them.
+_KEPT = ("id", "video", "status", "text", "frames_repeated", "frames_absent")
+
+
 def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:
-    """The latest answer line of every sample: a retry stands below what it retried."""
-    return {line["id"]: line for line in answer_lines(path / f"{task}.answers.jsonl")}
+    """The latest answer of every sample, without its prompt: a retry stands below what it retried."""
+    lines = answer_lines(path / f"{task}.answers.jsonl")
+    return {line["id"]: {key: line[key] for key in _KEPT if key in line} for line in lines}
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

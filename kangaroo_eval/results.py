@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,32 +24,28 @@ NOTHING = Estimate(None, None, 0, 0)
 
 def score_answers(
     task: Task, samples: Iterable[Sample], answers: Mapping[str, Mapping[str, Any]], root: Path
-) -> list[ScoredSample]:
+) -> Iterator[ScoredSample]:
     """Both readers over every sample that has an `ok` answer, in the benchmark's order."""
-    scored = []
     for sample in samples:
         answer = answers.get(sample.id)
         if answer is None or answer["status"] != "ok":
             continue
         text = answer["text"]
-        scored.append(
-            ScoredSample(
-                id=sample.id,
-                video=video_key(sample, root),
-                target=sample.target,
-                careful=task.scorer(sample, text),
-                official=task.official(sample, text),
-                tags=sample.tags,
-            )
+        yield ScoredSample(
+            id=sample.id,
+            video=video_key(sample, root),
+            target=sample.target,
+            careful=task.scorer(sample, text),
+            official=task.official(sample, text),
+            tags=sample.tags,
         )
-    return scored
 
 
-def write_scores(path: Path, task: Task, scored: Sequence[ScoredSample]) -> None:
+def write_scores(path: Path, task: Task, scored: Iterable[ScoredSample]) -> None:
     """Write `<task>.scores.jsonl`."""
     write_lines(
         path / f"{task.name}.scores.jsonl",
-        [
+        (
             {
                 "id": each.id,
                 "video": each.video,
@@ -63,28 +60,32 @@ def write_scores(path: Path, task: Task, scored: Sequence[ScoredSample]) -> None
                 "tags": dict(each.tags),
             }
             for each in scored
-        ],
+        ),
     )
 
 
 def read_scores(path: Path, task: str) -> list[ScoredSample]:
-    """Read `<task>.scores.jsonl` back."""
+    """Read `<task>.scores.jsonl` back. Texts that many samples share are kept once."""
     return [
         ScoredSample(
             id=line["id"],
-            video=line["video"],
-            target=line["target"],
+            video=sys.intern(line["video"]),
+            target=_shared(line["target"]),
             careful=Score(
                 line["careful"]["score"],
-                line["careful"]["answer"],
-                line["careful"]["rule"],
+                _shared(line["careful"]["answer"]),
+                _shared(line["careful"]["rule"]),
                 tuple(line["careful"]["span"]) if line["careful"]["span"] else None,
             ),
-            official=Score(line["official"]["score"], line["official"]["answer"]),
-            tags=line["tags"],
+            official=Score(line["official"]["score"], _shared(line["official"]["answer"])),
+            tags={sys.intern(key): sys.intern(value) for key, value in line["tags"].items()},
         )
         for line in read_lines(path / f"{task}.scores.jsonl")
     ]
+
+
+def _shared(text: str | None) -> str | None:
+    return None if text is None else sys.intern(text)
 
 
 def _estimate(

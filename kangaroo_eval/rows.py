@@ -4,6 +4,7 @@ its file, row and field."""
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,11 @@ class Row:
         value = self._values.get(field)
         if value not in allowed:
             raise self._wrong(field, "one of " + ", ".join(allowed))
-        return str(value)
+        return sys.intern(str(value))
+
+    def tag(self, field: str) -> str:
+        """A string that many rows share, kept once."""
+        return sys.intern(self.text(field))
 
     def __contains__(self, field: str) -> bool:
         return field in self._values
@@ -74,13 +79,13 @@ def read_rows(file: Path) -> Iterator[Row]:
     readers = {".json": _json_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
     if file.suffix not in readers:
         raise DataError(f"{file}: unknown format {file.suffix!r}; expected one of {', '.join(readers)}")
-    rows = readers[file.suffix](file)
-    if not rows:
-        raise DataError(f"{file} holds no rows")
-    for number, values in enumerate(rows):
+    number = -1
+    for number, values in enumerate(readers[file.suffix](file)):
         if not isinstance(values, dict):
             raise DataError(f"{file}, row {number}: expected an object, found {type(values).__name__}")
         yield Row(file, number, values)
+    if number < 0:
+        raise DataError(f"{file} holds no rows")
 
 
 def _json_rows(file: Path) -> list[Any]:
@@ -108,14 +113,14 @@ def _jsonl_rows(file: Path) -> list[Any]:
     return rows
 
 
-def _parquet_rows(file: Path) -> list[Any]:
+def _parquet_rows(file: Path) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.ParquetFile(file).read(use_threads=False)
+        # By batches: the whole table as Python objects is many times its text.
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(1024, use_threads=False):
+            yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{file} cannot be read as parquet: {reason}") from error
-    rows: list[Any] = table.to_pylist()
-    return rows

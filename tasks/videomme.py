@@ -45,9 +45,9 @@ def read_with_subtitles(root: Path) -> Iterator[Sample]:
             target=row.one_of("answer", tuple("ABCD")),
             tags={
                 "duration": row.one_of("duration", DURATIONS),
-                "domain": row.text("domain"),
-                "sub_category": row.text("sub_category"),
-                "task_type": row.text("task_type"),
+                "domain": row.tag("domain"),
+                "sub_category": row.tag("sub_category"),
+                "task_type": row.tag("task_type"),
             },
         )
 

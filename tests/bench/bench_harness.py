@@ -94,6 +94,7 @@ class Constant:
     """The cheapest model there is."""
 
     name, frame_size = "constant", 32
+    model_hash, dtype, notes, settings = "constant", "none", (), {}
 
     def respond(self, requests):
         for request in requests:
@@ -102,8 +103,9 @@ class Constant:
 
 def overhead(folder: Path) -> None:
     """CPU and memory a sample at 1,000 and 10,000 samples of one small video; goal: 2 CPU-ms, flat memory."""
-    rows = videomme_rows(1, questions=10_000)
-    data = write_videomme(folder / "many", rows)
+    data = {}
+    for count in (1000, 10_000):
+        data[count] = write_videomme(folder / f"many{count}", videomme_rows(1, questions=count))
     script = folder / "many.py"
     script.write_text(
         "import sys, json, resource\n"
@@ -111,21 +113,23 @@ def overhead(folder: Path) -> None:
         "from bench_harness import Constant, evaluate\n"
         "if __name__ == '__main__':\n"
         "    evaluate('videomme', Constant(), 1, data='real', data_root=__import__('pathlib').Path(sys.argv[1]),\n"
-        "             output=__import__('pathlib').Path(sys.argv[2]), workers=0, limit=float(sys.argv[3]))\n"
+        "             output=__import__('pathlib').Path(sys.argv[2]), workers=0)\n"
         "    use = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "    print(json.dumps([use.ru_utime + use.ru_stime, use.ru_maxrss]))\n"
+        # Not ru_maxrss: a child starts with its parent's.
+        "    peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "    print(json.dumps([use.ru_utime + use.ru_stime, int(peak.split()[1])]))\n"
     )
     found = {}
     for count in (1000, 10_000):
         out = subprocess.run(
-            [sys.executable, str(script), str(data), str(folder / f"many{count}"), str(count)],
+            [sys.executable, str(script), str(data[count]), str(folder / f"run{count}")],
             check=True,
             capture_output=True,
             text=True,
         ).stdout
         found[count] = json.loads(out.splitlines()[-1])
     cpu = (found[10_000][0] - found[1000][0]) / 9000
-    text = sum(len(line) for line in (folder / "many10000/videomme.answers.jsonl").open())
+    text = sum(len(line) for line in (folder / "run10000/videomme.answers.jsonl").open())
     memory = (found[10_000][1] - found[1000][1]) / 1024
     print(f"overhead a sample, 1,000 to 10,000 samples: {1000 * cpu:.3f} CPU-ms (goal 2)")
     print(

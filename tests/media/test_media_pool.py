@@ -78,9 +78,11 @@ def test_results_come_in_order_and_equal_those_without_workers(made, tmp_path):
     assert [done.frames is None for done in pooled] == [name == "gone.mp4" for name in names]
 
 
-def test_an_absent_subtitle_file_means_no_cues(made, tmp_path):
+def test_no_subtitle_file_means_no_cues_and_one_that_is_named_but_gone_is_an_error(made, tmp_path):
+    assert job.do(Job(Video(str(made("one_gop.mp4"))), SPEC), 1).view.cues == ()
     video = Video(str(made("one_gop.mp4")), subtitles=str(tmp_path / "gone.srt"))
-    assert job.do(Job(video, SPEC), 1).view.cues == ()
+    error = job.do(Job(video, SPEC), 1).error
+    assert error.status == "decode_error" and "gone.srt: subtitles cannot be read" in error.message
 
 
 def test_jobs_are_read_no_further_than_ahead(made):
