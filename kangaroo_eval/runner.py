@@ -103,38 +103,53 @@ def run(
     config = config_with_paths(config)
     plans = make_plan(config)
     with RunDir(config.output or default_output(config, plans)) as directory:
-        old = None if config.fresh else directory.record()
-        _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
-        model = model or load_model(
-            config.model,
-            device=config.device,
-            dtype=config.dtype,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            **config.model_args,
-        )
-        if not isinstance(model, Described):
-            log.warning(
-                "%s has no model_hash: a resumed run cannot tell whether its weights are the same", model.name
-            )
-        asked = protocol(config, plans, model_protocol(model))
-        _refuse_other_protocol(directory.path, old, asked)
-        aside = directory.set_aside() if config.fresh else None
-        if aside:
-            log.warning("the earlier run is kept in %s", aside)
-        record = make_record(config, plans, model, asked, old)
-        directory.write_record(record)
-        for plan in plans:
-            Answering(directory, plan, config, model, progress).finish()
-        record["finished"] = journal.now()
-        directory.write_record(record)
-        for plan in plans:
-            write_scores(directory.path, plan.task, plan.everything, plan.root)
+        record = _answer_and_score(directory, config, plans, model, progress)
+        # The questions are not needed any more, and of a large benchmark they are most of what is held.
+        del plans
         refresh_stale(directory.path, record)
-        data = results.build(directory.path, record, config.min_coverage)
-        found = Results(directory.path, data)
+        found = Results(directory.path, results.build(directory.path, record, config.min_coverage))
         _write_report(found)
         return found
+
+
+def _answer_and_score(
+    directory: RunDir,
+    config: RunConfig,
+    plans: Sequence[TaskPlan],
+    model: Model | None,
+    progress: Callable[[Progress], None] | None,
+) -> dict[str, Any]:
+    """Check the protocol, load the model, answer what is left, score every answer; the run record."""
+    old = None if config.fresh else directory.record()
+    _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
+    model = model or _load(config)
+    if not isinstance(model, Described):
+        log.warning("%s has no model_hash: a resumed run cannot tell whether its weights changed", model.name)
+    asked = protocol(config, plans, model_protocol(model))
+    _refuse_other_protocol(directory.path, old, asked)
+    aside = directory.set_aside() if config.fresh else None
+    if aside:
+        log.warning("the earlier run is kept in %s", aside)
+    record = make_record(config, plans, model, asked, old)
+    directory.write_record(record)
+    for plan in plans:
+        Answering(directory, plan, config, model, progress).finish()
+    record["finished"] = journal.now()
+    directory.write_record(record)
+    for plan in plans:
+        write_scores(directory.path, plan.task, plan.everything, plan.root)
+    return record
+
+
+def _load(config: RunConfig) -> Model:
+    return load_model(
+        config.model,
+        device=config.device,
+        dtype=config.dtype,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        **config.model_args,
+    )
 
 
 def _write_report(found: Results) -> None:
