@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer
@@ -138,7 +139,7 @@ def _read_config(folder: Path) -> KangarooConfig:
         if kind != KangarooConfig.model_type:
             raise UserError(f"{path}: a model of type {kind!r}, not {KangarooConfig.model_type!r}; {MEND}")
         config: KangarooConfig = KangarooConfig.from_pretrained(str(folder))
-    except (ValueError, OSError, AttributeError, TypeError) as error:
+    except (ValueError, OSError, AttributeError, TypeError, ArithmeticError, StrictDataclassError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: cannot be read ({_first_line(error)}); {MEND}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import time
 
 import pytest
 import torch
@@ -209,9 +210,12 @@ def test_tiny_is_the_same_every_time(tiny_model, make_requests):
 
 
 def test_tiny_is_quick(tiny_model, make_requests, make_frames):
-    """64 frames, 64 tokens: about 0.2 s on a laptop core; ten times that is a fault."""
-    (response,) = tiny_model.respond(make_requests(PROMPTS[:1], make_frames(64), max_new_tokens=64))
-    assert response.seconds < 2.0
+    """64 frames, 64 tokens: a few tenths of a CPU second; ten times that is a fault. Not wall time: the machine
+    may be busy with other things."""
+    requests = make_requests(PROMPTS[:1], make_frames(64), max_new_tokens=64)
+    before = time.process_time()
+    (response,) = tiny_model.respond(requests)
+    assert time.process_time() - before < 3.0 and response.new_tokens == 64
 
 
 def test_threads_are_given_back(tiny_model, make_requests, monkeypatch):
@@ -312,6 +316,40 @@ def test_weights_that_do_not_fit_are_named(folder, capfd):
     message = fails_with("missing", str(folder))
     assert "and" in message and "more" in message
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": "abc"}, "hidden_size"),
+        ({"num_attention_heads": 0}, "config.json"),
+        ({"hidden_size": -4}, "config.json"),
+    ],
+)
+def test_a_configuration_that_makes_no_model_is_named(folder, change, message):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"].update(change)
+    (folder / "config.json").write_text(json.dumps(config))
+    fails_with(message, str(folder))
+
+
+@pytest.mark.parametrize("index", ["junk", "{}", "[]", '{"weight_map": 3}'])
+def test_a_broken_index_of_shards_is_named(folder, index):
+    (folder / "model.safetensors.index.json").write_text(index)
+    fails_with(r"model\.safetensors\.index\.json: cannot be read", str(folder))
+
+
+def test_a_file_is_no_folder(folder):
+    fails_with("config.json: a file", str(folder / "config.json"))
+
+
+@pytest.mark.parametrize("name", ["llm.lm_head.weight", "projector.weight"])
+def test_weights_that_are_not_numbers_give_an_error_and_no_answer(folder, make_requests, name):
+    """The arg-max of NaNs is a token like any other, and its text would be scored."""
+    rewrite(folder, lambda state: state[name].fill_(float("nan")))
+    broken = adapter.load(str(folder))
+    with pytest.raises(ArithmeticError, match="not finite"):
+        list(broken.respond(make_requests(PROMPTS[:1])))
 
 
 def test_missing_tokenizer_is_named(folder):
