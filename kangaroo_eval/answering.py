@@ -112,6 +112,7 @@ class Answering:
         except (KeyboardInterrupt, UserError):
             raise
         except Exception as error:
+            # A model is foreign code and may raise anything; what it was asked is asked again, one by one.
             self._stop_if_broken()
             if not self.waiting:
                 raise RunFailed(
@@ -143,7 +144,7 @@ class Answering:
             except MemoryError as error:
                 self.waiting.popleft()
                 self._failed(request, decoded, "oom", error)
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # noqa: BLE001 - foreign code, as above
                 self.waiting.popleft()
                 self._failed(request, decoded, "request_failed", error)
 
