@@ -1,72 +1,18 @@
-"""Readers of answers: the official rules against the authors' own outputs, the careful one against people."""
+"""Readers of answers by name: the careful one against people, and the scorers that tasks share."""
 
 from __future__ import annotations
 
 import json
 import random
-import re
 from pathlib import Path
 
 import pytest
 
-from kangaroo_eval.answers import careful_choice, official_choice, read
+from kangaroo_eval.answers import RULES, careful_choice, official_choice, read
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.types import Sample, Video
 
 OPTIONS = ("Fishing", "Catching the drone", "Launching the drone", "Sunbathing")
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    return json.loads((shared / "golden/long_video_answers.json").read_text())
-
-
-def test_videomme_official_equals_the_authors_script(golden):
-    assert len(golden) == 41
-    for case in golden:
-        expected = case["videomme"]["official_v2_parse_answer"]
-        expected = None if expected == "''" else expected
-        assert read("videomme", case["response"], OPTIONS).answer == expected, case["response"]
-
-
-def test_mlvu_official_equals_the_authors_script(golden):
-    for case in golden:
-        expected = case["mlvu"]["official"]
-        expected = None if expected == "∅wrong" else expected
-        assert read("mlvu", case["response"], OPTIONS).answer == expected, case["response"]
-
-
-def _plain_videomme(s: str) -> str:
-    """A second transcription of eval_your_results.py's extract_characters_regex, kept plain on purpose."""
-    s = s.strip()
-    answer_prefixes = [
-        "The best answer is",
-        "The correct answer is",
-        "The answer is",
-        "The answer",
-        "The best option is" + "The correct option is",
-        "Best answer:" + "Best option:",
-        "Answer:",
-        "Option:",
-        "The correct answer",
-        "The correct option",
-    ]
-    for answer_prefix in answer_prefixes:
-        s = s.replace(answer_prefix, "")
-    if len(s.split()) > 10 and not re.search("[ABCD]", s):
-        return ""
-    matches = re.search(r"[ABCD]", s)
-    if matches is None:
-        return ""
-    return matches[0]
-
-
-def _plain_mlvu(pred: str, gold: str) -> bool:
-    """A second transcription of choice_bench.py's check_ans."""
-    if ")" in pred:
-        index = pred.index(")")
-        pred = pred[index - 1 : index]
-    return pred == gold
 
 
 PIECES = [
@@ -84,15 +30,6 @@ PIECES = [
     "not ",
     "Both ",
 ]
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_official_rules_equal_a_plain_transcription(seed):
-    draw = random.Random(seed)
-    text = "".join(draw.choice(PIECES) for _ in range(draw.randrange(0, 14)))
-    assert (read("videomme", text, OPTIONS).answer or "") == _plain_videomme(text)
-    for gold in "ABCD":
-        assert (read("mlvu", text, OPTIONS).answer == gold) == _plain_mlvu(text, gold)
 
 
 CLEAR = {
@@ -214,7 +151,7 @@ def test_careful_never_raises_on_noise():
 
 
 def test_unknown_rule_lists_the_names():
-    with pytest.raises(UserError, match="careful, mlvu, videomme"):
+    with pytest.raises(UserError, match="careful, egoschema, longvideobench, lvbench, mlvu"):
         read("lmms", "A", OPTIONS)
 
 
@@ -222,12 +159,23 @@ def _sample(choices, target):
     return Sample("1", Video("v.mp4"), "q", choices, target)
 
 
-def test_scores_count_unreadable_as_wrong_or_leave_it_out_as_the_rule_says():
+def test_the_names_of_the_readers():
+    assert sorted(RULES) == [
+        *("careful", "egoschema", "longvideobench", "lvbench", "mlvu", "mvbench", "seedbench", "videomme"),
+        "videovista",
+    ]
+
+
+def test_careful_scores_count_unreadable_as_wrong():
     sample = _sample(OPTIONS, "B")
-    assert official_choice("videomme", drop_unreadable=True)(sample, "no idea").value is None
-    assert official_choice("mlvu")(sample, "no idea").value == 0
     assert careful_choice(sample, "no idea").value == 0
     assert careful_choice(sample, "B").value == 1
+
+
+def test_without_a_public_label_the_answer_is_kept_and_not_scored():
+    score = careful_choice(_sample(OPTIONS, None), "The answer is B")
+    assert (score.value, score.answer) == (None, "B")
+    assert score.span is not None
 
 
 def test_either_of_two_equal_options_is_right_for_the_careful_reader_only():
