@@ -10,11 +10,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.miniworld import MINI, VERSION
+from kangaroo_eval.miniworld.stills import Still
 from kangaroo_eval.miniworld.world import World
 
 MARK = "mini.json"
@@ -23,11 +24,20 @@ MARK = "mini.json"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a benchmark's folder holds: `texts` (path inside it -> content) and `videos` (path -> world)."""
+    """What a benchmark's folder holds, by the path inside it: `texts`, `videos` and single `pictures`.
+
+    A path's ending says what kind of file is made of a world.
+    """
 
     seed: str
     texts: Mapping[str, bytes]
     videos: Mapping[str, World]
+    pictures: Mapping[str, Still] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file, in the order of its name."""
+        return tuple(sorted((*self.texts, *self.videos, *self.pictures)))
 
 
 def make(
@@ -131,11 +141,14 @@ def _build(benchmark: str, folder: Path, workers: int, progress: Callable[[int, 
 
 def _write(plan: Plan, part: Path, workers: int, progress: Callable[[int, int], None] | None) -> None:
     from kangaroo_eval.miniworld.render import write_video
+    from kangaroo_eval.miniworld.stills import write_still
 
-    for path in (*plan.texts, *plan.videos):
+    for path in plan.paths:
         (part / path).parent.mkdir(parents=True, exist_ok=True)
     for path, content in plan.texts.items():
         (part / path).write_bytes(content)
+    for path, still in plan.pictures.items():
+        write_still(still, part / path)
     # Threads: libx264 works outside the interpreter's lock, and a killed process leaves no workers behind.
     with ThreadPoolExecutor(workers) as pool:
         longest_first = sorted(plan.videos.items(), key=lambda item: -item[1].seconds)
@@ -148,7 +161,7 @@ def _write(plan: Plan, part: Path, workers: int, progress: Callable[[int, int], 
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    sizes = {path: (part / path).stat().st_size for path in sorted((*plan.texts, *plan.videos))}
+    sizes = {path: (part / path).stat().st_size for path in plan.paths}
     mark = {"miniworld": VERSION, "seed": plan.seed, "files": sizes}
     (part / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kangaroo_eval.miniworld.motion import Sprite, sprites
 from kangaroo_eval.miniworld.words import NUMBERS, SHAPES, SPOTS, say, sentence
-from kangaroo_eval.miniworld.world import Event, World
+from kangaroo_eval.miniworld.world import Event, Scene, World
 
 
 def plural(name: str) -> str:
@@ -28,6 +28,9 @@ def phrase(event: Event) -> str:
         names["colour"] = event.thing.colour
     if event.kind == "group":
         return say("group", number=NUMBERS[event.count], things=plural(event.thing.name))
+    if event.kind == "shuffle":
+        under = say("one", thing=names["other"])
+        return say("shuffle", number=NUMBERS[event.count], things=plural(event.thing.name), other=under)
     if event.count > 1:
         names["who"] = say("many", number=NUMBERS[event.count], things=plural(event.thing.name))
         return say("cross many", **names)
@@ -36,11 +39,13 @@ def phrase(event: Event) -> str:
 
 def caption(world: World) -> str:
     """The whole video, one sentence an event: "In the sea one red circle grows. ..."."""
-    return " ".join(
-        sentence(say("caption", place=say("place", place=scene.place), what=phrase(event)), ".")
-        for scene in world.scenes
-        for event in scene.events
-    )
+    return " ".join(line for scene in world.scenes for line in told(scene))
+
+
+def told(scene: Scene) -> list[str]:
+    """What a scene shows, one sentence an event."""
+    place = say("place", place=scene.place)
+    return [sentence(say("caption", place=place, what=phrase(event)), ".") for event in scene.events]
 
 
 def describe(world: World, seconds: float) -> str:

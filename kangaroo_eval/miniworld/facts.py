@@ -30,11 +30,12 @@ class Fact(NamedTuple):
 
 Builder = Callable[[World, Dice], Iterator[Fact]]
 
-_ALL_THINGS = tuple(f"{colour} {form}" for colour in words.COLOURS for form in words.SHAPES)
+ALL_THINGS = tuple(f"{colour} {form}" for colour in words.COLOURS for form in words.SHAPES)
+"""The names of all things that there are."""
 _SOLO = ("stay", "group", "cross", "stop", "grow", "shrink", "recolour")
 
 
-def _solo(world: World) -> list[Event]:
+def solo(world: World) -> list[Event]:
     """Events of one thing (or a group of equal ones) that no other event shows."""
     seen = Counter(name for event in world.events for name in event.names)
     return [e for e in world.events if e.kind in _SOLO and all(seen[name] == 1 for name in e.names)]
@@ -45,10 +46,10 @@ def _only(world: World, kind: str) -> Event | None:
     return found[0] if len(found) == 1 else None
 
 
-def _near(world: World, dice: Dice, out: tuple[str, ...] = ()) -> tuple[str, ...]:
+def near(world: World, dice: Dice, out: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Things for wrong options: up to five that the video shows and one that it does not; none of `out`."""
-    seen = [name for name in world.things if name in _ALL_THINGS and name not in out]
-    unseen = [name for name in _ALL_THINGS if name not in world.things and name not in out]
+    seen = [name for name in world.things if name in ALL_THINGS and name not in out]
+    unseen = [name for name in ALL_THINGS if name not in world.things and name not in out]
     return (*dice.shuffled(seen)[:5], *dice.shuffled(unseen)[: 1 if len(seen) > 2 else 3])
 
 
@@ -57,7 +58,7 @@ def _near(world: World, dice: Dice, out: tuple[str, ...] = ()) -> tuple[str, ...
 
 def quarter(world: World, dice: Dice) -> Iterator[Fact]:
     """In which quarter of the video something is: only for what lies well inside one (2 % of tolerance)."""
-    for event in _solo(world):
+    for event in solo(world):
         first = int(4 * (event.start / world.seconds + 0.02))
         last = int(4 * (event.end / world.seconds - 0.02))
         if first == last and event.count == 1:
@@ -73,22 +74,22 @@ def first_and_last(world: World, dice: Dice) -> Iterator[Fact]:
 
 def neighbours(world: World, dice: Dice) -> Iterator[Fact]:
     """Which thing appears right after or before another."""
-    solo = _solo(world)
+    alone = solo(world)
     for before, after in pairwise(world.events):
-        if before in solo and after in solo:
+        if before in alone and after in alone:
             a, b = before.thing.name, after.thing.name
-            near = _near(world, dice, (*before.names, *after.names))
-            yield Fact(say("ask after", thing=a), b, (b, *near))
-            yield Fact(say("ask before", thing=b), a, (a, *near))
+            others = near(world, dice, (*before.names, *after.names))
+            yield Fact(say("ask after", thing=a), b, (b, *others))
+            yield Fact(say("ask before", thing=b), a, (a, *others))
 
 
 def order(world: World, dice: Dice) -> Iterator[Fact]:
     """The order of three things."""
-    solo = _solo(world)
-    if len(solo) < 3:
+    alone = solo(world)
+    if len(alone) < 3:
         return
     for _ in range(3):
-        names = [solo[i].thing.name for i in sorted(dice.shuffled(range(len(solo)))[:3])]
+        names = [alone[i].thing.name for i in sorted(dice.shuffled(range(len(alone)))[:3])]
         options = tuple(say("answer order", first=a, second=b, third=c) for a, b, c in permutations(names))
         yield Fact(say("ask order"), options[0], options)
 
@@ -98,16 +99,16 @@ def order(world: World, dice: Dice) -> Iterator[Fact]:
 
 def where(world: World, dice: Dice) -> Iterator[Fact]:
     """Where in the picture a single thing stays."""
-    for event in _solo(world):
+    for event in solo(world):
         if event.kind == "stay":
             yield Fact(say("ask where", thing=event.thing.name), event.spot, tuple(words.SPOTS))
 
 
 def place_of_thing(world: World, dice: Dice) -> Iterator[Fact]:
     """In which place a single thing is."""
-    for event in _solo(world):
+    for event in solo(world):
         if event.count == 1:
-            yield Fact(say("ask place of", thing=event.thing.name), _place(world, event), _PLACES)
+            yield Fact(say("ask place of", thing=event.thing.name), place_phrase(world, event), _PLACES)
 
 
 def relation(world: World, dice: Dice) -> Iterator[Fact]:
@@ -126,7 +127,7 @@ def beside(world: World, dice: Dice) -> Iterator[Fact]:
         if event.kind == "pair" and event.other and not _again(world, event):
             a, b = event.thing.name, event.other.name
             text = say("ask beside", relation=event.relation, thing=b)
-            yield Fact(text, a, (a, *_near(world, dice, (a, b))))
+            yield Fact(text, a, (a, *near(world, dice, (a, b))))
 
 
 def _again(world: World, event: Event) -> bool:
@@ -138,7 +139,8 @@ def _again(world: World, event: Event) -> bool:
 _PLACES = tuple(say("place", place=place) for place in words.PLACES)
 
 
-def _place(world: World, event: Event) -> str:
+def place_phrase(world: World, event: Event) -> str:
+    """The place of an event, such as "in the sea"."""
     return say("place", place=world.place_of(event))
 
 
@@ -149,7 +151,7 @@ def _fixed_in_place(world: World) -> Iterator[tuple[str, str, set[str]]]:
     """Place, name of a thing there that never changes colour, all names of things in that place."""
     for place in {scene.place: None for scene in world.scenes}:
         events = [event for event in world.events if world.place_of(event) == place]
-        names = {name for event in events for name in event.names if name in _ALL_THINGS}
+        names = {name for event in events for name in event.names if name in ALL_THINGS}
         changing = {n for e in events if e.colour for n in (e.thing.name, f"{e.colour} {e.thing.form}")}
         for name in sorted(names - changing):
             yield place, name, names
@@ -191,12 +193,12 @@ def colour_of_sign(world: World, dice: Dice) -> Iterator[Fact]:
 def place_of_sign(world: World, dice: Dice) -> Iterator[Fact]:
     """In which place the only sign stands."""
     if event := _only(world, "sign"):
-        yield Fact(say("ask place of sign"), _place(world, event), _PLACES)
+        yield Fact(say("ask place of sign"), place_phrase(world, event), _PLACES)
 
 
 def turns(world: World, dice: Dice) -> Iterator[Fact]:
     """Which colour a thing turns."""
-    for event in _solo(world):
+    for event in solo(world):
         if event.kind == "recolour":
             pool = tuple(colour for colour in words.COLOURS if colour != event.thing.colour)
             yield Fact(say("ask turns", thing=event.thing.name), event.colour, pool)
@@ -204,12 +206,12 @@ def turns(world: World, dice: Dice) -> Iterator[Fact]:
 
 def which_turns(world: World, dice: Dice) -> Iterator[Fact]:
     """Which thing turns a given colour, by the colour that it had before."""
-    for event in _solo(world):
+    for event in solo(world):
         again = [e for e in world.events if e.colour == event.colour]
         if event.kind == "recolour" and len(again) == 1:
             name = event.thing.name
             text = say("ask which turns", colour=event.colour)
-            yield Fact(text, name, (name, *_near(world, dice, event.names)))
+            yield Fact(text, name, (name, *near(world, dice, event.names)))
 
 
 def action(world: World, dice: Dice) -> Iterator[Fact]:
@@ -223,7 +225,7 @@ def action(world: World, dice: Dice) -> Iterator[Fact]:
         "stay": say("it stays"),
     }
     pool = [*moves.values(), *others.values()]
-    for event in _solo(world):
+    for event in solo(world):
         if event.count == 1:
             answer = moves[event.direction] if event.kind == "cross" else others[event.kind]
             close = {"stop": (moves.get(event.direction), others["stay"]), "stay": (others["stop"],)}
@@ -234,13 +236,13 @@ def action(world: World, dice: Dice) -> Iterator[Fact]:
 def thing_in_place(world: World, dice: Dice) -> Iterator[Fact]:
     """Which thing is in a place; the others are elsewhere or nowhere."""
     for place, name, names in _fixed_in_place(world):
-        yield Fact(say("ask in place", place=place), name, (name, *_near(world, dice, tuple(names))))
+        yield Fact(say("ask in place", place=place), name, (name, *near(world, dice, tuple(names))))
 
 
 def appears(world: World, dice: Dice) -> Iterator[Fact]:
     """Which thing appears at all; the others never do."""
-    unseen = tuple(name for name in _ALL_THINGS if name not in world.things)
-    for event in _solo(world):
+    unseen = tuple(name for name in ALL_THINGS if name not in world.things)
+    for event in solo(world):
         yield Fact(say("ask appears"), event.thing.name, (event.thing.name, *unseen))
 
 
@@ -258,7 +260,7 @@ def sign_text(world: World, dice: Dice) -> Iterator[Fact]:
 
 def how_many(world: World, dice: Dice) -> Iterator[Fact]:
     """How many equal things are seen at once."""
-    for event in _solo(world):
+    for event in solo(world):
         if event.kind in ("group", "cross") and (event.kind == "group" or event.count > 1):
             text = say("ask how many", things=plural(event.thing.name))
             yield Fact(text, NUMBERS[event.count], NUMBERS[2:6])
@@ -269,7 +271,7 @@ def times(world: World, dice: Dice) -> Iterator[Fact]:
     seen = Counter(event.thing.name for event in world.events)
     all_seen = Counter(name for event in world.events for name in event.names)
     for name, count in seen.items():
-        if 2 <= count <= 5 and count == all_seen[name] and name in _ALL_THINGS:
+        if 2 <= count <= 5 and count == all_seen[name] and name in ALL_THINGS:
             yield Fact(say("ask times", thing=name), NUMBERS[count], NUMBERS[2:6])
 
 
@@ -303,7 +305,7 @@ def _meetings(world: World, dice: Dice) -> Iterator[tuple[tuple[str, ...], Event
     """The name of the thing that is met, with names of things that are not; and the event."""
     for event in world.events:
         if event.kind == "meet" and event.other and not _again(world, event):
-            yield (event.other.name, *_near(world, dice, event.names)), event
+            yield (event.other.name, *near(world, dice, event.names)), event
 
 
 # The whole video
@@ -323,8 +325,8 @@ def synopsis(world: World, dice: Dice) -> Iterator[Fact]:
 def called(world: World, dice: Dice) -> Iterator[Fact]:
     """Which thing the narrator calls by a name (subtitles)."""
     for thing, name in world.names:
-        near = _near(world, dice, (thing,))
-        yield Fact(say("ask called", name=name), thing, (thing, *near), needs_subtitles=True)
+        others = near(world, dice, (thing,))
+        yield Fact(say("ask called", name=name), thing, (thing, *others), needs_subtitles=True)
 
 
 def name_told(world: World, dice: Dice) -> Iterator[Fact]:

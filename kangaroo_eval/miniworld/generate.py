@@ -61,7 +61,7 @@ def _event(kind: Kind, thing: Shape | None, shapes: _Shapes, dice: Dice) -> Even
     if kind == "sign":
         text = dice.pick(words.SIGN_CHARACTERS) + dice.pick(words.SIGN_CHARACTERS)
         return Event(kind=kind, thing=Shape(dice.pick(tuple(words.COLOURS)), "sign", "big"), text=text)
-    small = kind in ("group", "cross", "grow", "shrink")
+    small = kind in ("group", "cross", "grow", "shrink", "race")
     thing = thing or shapes.take(size="small" if small else "")
     return _DETAILS[kind](Event(kind=kind, thing=thing), shapes, dice)
 
@@ -116,6 +116,23 @@ def _hand(event: Event, shapes: _Shapes, dice: Dice) -> Event:
     return replace(event, positions=((dice.pick((0.28, 0.5, 0.72)), dice.pick((0.3, 0.4))),))
 
 
+def _race(event: Event, shapes: _Shapes, dice: Dice) -> Event:
+    speed = dice.pick(("faster than", "slower than", "as fast as"))
+    way = dice.pick(("left", "right"))
+    return replace(event, other=shapes.take(size="small"), relation=speed, direction=way)
+
+
+def _shuffle(event: Event, shapes: _Shapes, dice: Dice) -> Event:
+    swaps = [dice.pick(("01", "02", "12")) for _ in range(3)]
+    return replace(
+        event,
+        thing=shapes.take(form="square", size="small"),
+        other=shapes.take(form="circle", size="small"),
+        count=3,
+        text=" ".join([str(dice.below(3)), *swaps]),
+    )
+
+
 _DETAILS: dict[str, Callable[[Event, _Shapes, Dice], Event]] = {
     "stay": _stay,
     "group": _group,
@@ -128,6 +145,8 @@ _DETAILS: dict[str, Callable[[Event, _Shapes, Dice], Event]] = {
     "pair": _pair,
     "pick": _hand,
     "put": _hand,
+    "race": _race,
+    "shuffle": _shuffle,
 }
 
 
@@ -172,8 +191,8 @@ def _topic(recipe: Recipe, dice: Dice) -> list[Event]:
 
 def _ego(recipe: Recipe, dice: Dice) -> list[Event]:
     shapes = _Shapes(dice)
-    kinds: list[Kind] = ["pick", "put"]
-    kinds += [dice.pick(kinds) for _ in range(recipe.events - 2)]
+    kinds: list[Kind] = list(recipe.must) or ["pick", "put"]
+    kinds += [dice.pick(("pick", "put")) for _ in range(recipe.events - len(kinds))]
     return [_event(kind, shapes.take(size="small"), shapes, dice) for kind in dice.shuffled(kinds)]
 
 

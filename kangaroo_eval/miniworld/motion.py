@@ -25,6 +25,8 @@ _REST = ((0.2, 0.95), (0.8, 0.95))
 _LANES = {1: (0.5,), 2: (0.32, 0.68), 3: (0.2, 0.5, 0.8)}
 _HAND = 0.2
 _SMALL, _LARGE = 0.18, 0.56
+_STANDS = (0.2, 0.5, 0.8)
+_HIDDEN = 0.14
 
 
 def sprites(world: World, seconds: float) -> tuple[Sprite, ...]:
@@ -106,6 +108,41 @@ def _sign(event: Event, part: float) -> tuple[Sprite, ...]:
     return (Sprite("sign", event.thing.colour, 0.5, 0.45, 0.84, event.text),)
 
 
+def _race(event: Event, part: float) -> tuple[Sprite, ...]:
+    """One above the other; the faster one needs half the time and is gone then."""
+    assert event.other is not None
+    dx = DIRECTIONS[event.direction][0]
+    out = []
+    for shape, lane, fast in ((event.other, 0.68, "slower than"), (event.thing, 0.32, "faster than")):
+        along = part * (2 if event.relation == fast else 1) - 0.5
+        out.append(_paint(shape, 0.5 + dx * 1.3 * along, lane))
+    return tuple(out)
+
+
+def _shuffle(event: Event, part: float) -> tuple[Sprite, ...]:
+    """Until 0.2 the things are lifted and `other` shows; from 0.3 to 0.85 they change places."""
+    assert event.other is not None
+    start, *swaps = event.text.split()
+    lift = 0.28 * min(1.0, max(0.0, (0.3 - part) / 0.1))
+    under = _paint(event.other, _STANDS[int(start)], 0.6, size=_HIDDEN)
+    places = list(range(3))
+    step = min(max(0.0, (part - 0.3) / 0.55), 1.0) * len(swaps)
+    spots = [(x, 0.58 - lift) for x in _STANDS]
+    for i, swap in enumerate(swaps):
+        a, b = (places.index(int(place)) for place in swap)
+        done = min(1.0, max(0.0, step - i))
+        if done < 1:
+            arc = 0.2 * (1 - abs(2 * done - 1))
+            left, right = _STANDS[places[a]], _STANDS[places[b]]
+            spots[a] = (left + (right - left) * done, 0.58 - arc)
+            spots[b] = (right + (left - right) * done, 0.58 + arc)
+            break
+        places[a], places[b] = places[b], places[a]
+        spots[a], spots[b] = (_STANDS[places[a]], 0.58), (_STANDS[places[b]], 0.58)
+    covers = tuple(_paint(event.thing, x, y) for x, y in spots)
+    return (under, *covers) if part < 0.3 else covers
+
+
 def _hands(left: tuple[float, float], right: tuple[float, float]) -> tuple[Sprite, ...]:
     return tuple(Sprite("hand", "", x, y, _HAND) for x, y in (left, right))
 
@@ -147,4 +184,6 @@ _MOTIONS: dict[str, Callable[[Event, float], tuple[Sprite, ...]]] = {
     "sign": _sign,
     "pick": _pick,
     "put": _put,
+    "race": _race,
+    "shuffle": _shuffle,
 }

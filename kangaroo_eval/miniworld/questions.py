@@ -1,4 +1,4 @@
-"""Questions with four options about a world, by the task types of Video-MME and of MLVU Dev.
+"""Questions with options about a world, by the task types of Video-MME and of MLVU Dev, or by any others.
 
 Each type has builders (in `facts.py`), which give every true answer together with the pool that wrong options
 are taken from; none of a pool's other members is true. Which question is asked, its options and their order
@@ -7,7 +7,7 @@ follow from a seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kangaroo_eval.miniworld import facts, facts_long
@@ -51,12 +51,21 @@ MLVU: dict[str, tuple[Builder, ...]] = {
 BUILDERS: dict[str, tuple[Builder, ...]] = VIDEOMME | MLVU
 """Every task type and what makes its questions."""
 
-LETTERS = "ABCD"
+LETTERS = "ABCDEF"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """A type that `BUILDERS` does not have: its name, what makes its questions, how many options they have."""
+
+    name: str
+    builders: tuple[Builder, ...]
+    options: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: four different `options`, of which the one at index `right` is true.
+    """One question: different `options` (four, if its type does not say otherwise); that at `right` is true.
 
     `needs_subtitles`: only the narrator tells the answer. Texts are in lower case; see `words.sentence`.
     """
@@ -74,13 +83,17 @@ class Question:
 
     def lettered(self) -> tuple[str, ...]:
         """The options as Video-MME writes them: "A. Red."."""
-        return tuple(f"{a}. {sentence(o, '.')}" for a, o in zip(LETTERS, self.options, strict=True))
+        return tuple(f"{a}. {sentence(o, '.')}" for a, o in zip(LETTERS, self.options, strict=False))
 
 
-def ask(world: World, task_type: str, dice: Dice, avoid: Sequence[str] = ()) -> Question | None:
+def ask(world: World, task_type: str | TaskType, dice: Dice, avoid: Sequence[str] = ()) -> Question | None:
     """A question of `task_type` whose text is not in `avoid`; None where the world has none to ask."""
-    for builder in dice.shuffled(BUILDERS[task_type]):
-        found = [fact for fact in builder(world, dice) if fact.text not in avoid and len(_wrong(fact)) >= 3]
+    if isinstance(task_type, str):
+        task_type = TaskType(task_type, BUILDERS[task_type])
+    wrong = task_type.options - 1
+    for builder in dice.shuffled(task_type.builders):
+        facts = [fact for fact in builder(world, dice) if fact.text not in avoid]
+        found = [fact for fact in facts if len(_wrong(fact)) >= wrong]
         if found:
             return _question(task_type, dice.pick(found), dice)
     return None
@@ -90,10 +103,10 @@ def _wrong(fact: Fact) -> list[str]:
     return [option for option in dict.fromkeys(fact.pool) if option != fact.answer]
 
 
-def _question(task_type: str, fact: Fact, dice: Dice) -> Question:
-    options = (fact.answer, *dice.shuffled(_wrong(fact))[:3])
-    start = Question(task_type, fact.text, options, 0, fact.needs_subtitles)
-    return with_right_at(start, dice.below(4))
+def _question(task_type: TaskType, fact: Fact, dice: Dice) -> Question:
+    options = (fact.answer, *dice.shuffled(_wrong(fact))[: task_type.options - 1])
+    start = Question(task_type.name, fact.text, options, 0, fact.needs_subtitles)
+    return with_right_at(start, dice.below(len(options)))
 
 
 def with_right_at(question: Question, right: int) -> Question:
@@ -103,7 +116,7 @@ def with_right_at(question: Question, right: int) -> Question:
 
 
 def questions(
-    world: World, seed: str, types: Sequence[str] = tuple(BUILDERS), each: int = 1
+    world: World, seed: str, types: Sequence[str | TaskType] = tuple(BUILDERS), each: int = 1
 ) -> list[Question]:
     """Up to `each` questions of every type, all with different texts; fewer where the world has no more."""
     dice = Dice(f"questions/{world.recipe.name}/{world.seed}/{seed}")
@@ -117,22 +130,36 @@ def questions(
 
 
 def world_with(
-    seed: str, recipe: Recipe, types: Sequence[str], each: int = 1, subtitled: int = 0
+    seed: str,
+    recipe: Recipe,
+    types: Sequence[str | TaskType],
+    each: int = 1,
+    subtitled: int = 0,
+    change: Callable[[World], World] = lambda world: world,
 ) -> tuple[World, list[Question]]:
     """The first world of `seed` (tries 0, 1, ...) with `each` questions of all `types`, and these questions.
 
-    At least `subtitled` of them, where the recipe is narrated, can only be answered with the subtitles.
+    At least `subtitled` of them, where the recipe is narrated, can only be answered with the subtitles. Asked
+    about, and given back, is what `change` makes of a world (such as `clips.cut_in_last`).
     """
     for attempt in range(500):
-        world = make_world(f"{seed}/{attempt}", recipe)
+        world = change(make_world(f"{seed}/{attempt}", recipe))
         asked = questions(world, seed, types, each)
         told = sum(question.needs_subtitles for question in asked)
         if len(asked) == len(types) * each and told >= subtitled:
             return world, asked
-    raise ValueError(f"recipe {recipe.name}: no world of 500 has {each} questions each of {', '.join(types)}")
+    names = ", ".join(kind if isinstance(kind, str) else kind.name for kind in types)
+    raise ValueError(f"recipe {recipe.name}: no world of 500 has {each} questions each of {names}")
 
 
 def balanced(asked: Sequence[Question], seed: str) -> list[Question]:
-    """The same questions with the right option as often at each of the four places as their number allows."""
-    deck = Dice(f"letters/{seed}").shuffled(i % 4 for i in range(len(asked)))
-    return [with_right_at(question, right) for question, right in zip(asked, deck, strict=True)]
+    """The same questions with the right option as often at each place as their number allows.
+
+    Questions with as many options as each other are balanced among themselves.
+    """
+    decks: dict[int, list[int]] = {}
+    for n in {len(question.options) for question in asked}:
+        count = sum(len(question.options) == n for question in asked)
+        where = f"letters/{seed}" if n == 4 else f"letters/{seed}/{n}"
+        decks[n] = Dice(where).shuffled(i % n for i in range(count))[::-1]
+    return [with_right_at(question, decks[len(question.options)].pop()) for question in asked]

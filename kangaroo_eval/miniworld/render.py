@@ -1,4 +1,4 @@
-"""A world -> pictures, as arrays (training) or as an H.264 file (mini benchmarks).
+"""A world -> pictures, as arrays (training) or as a video file (mini benchmarks).
 
 Pictures are uint8 RGB of shape (height, width, 3), painted at 128x128; `frames` also gives them smaller.
 """
@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.miniworld.font import GLYPHS
@@ -216,36 +216,70 @@ def _planes_of(world: World) -> Iterator[Picture]:
         yield planes
 
 
-def write_video(world: World, path: Path) -> None:
-    """Write the world as an mp4 file (H.264, yuv420p, 8 fps): the same bytes for the same world.
+class _Format(NamedTuple):
+    """A kind of video file: libavformat's name and options, then the encoder and its options."""
 
-    The file appears under its name only when whole. Raises OSError or av.FFmpegError.
+    container: str
+    options: dict[str, str]
+    encoder: str
+    settings: dict[str, str]
+
+
+_X264 = (
+    f"keyint={_KEY_SECONDS * FPS}:min-keyint={FPS}:bframes=2:b-adapt=1"
+    ":threads=1:lookahead-threads=1:sliced-threads=0"
+    ":colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m:fullrange=off"
+)
+_FORMATS = {
+    ".mp4": _Format(
+        "mp4",
+        {"movflags": "+faststart", "fflags": "+bitexact"},
+        "libx264",
+        {"preset": "veryfast", "crf": "20", "x264-params": _X264},
+    ),
+    ".webm": _Format(
+        "webm",
+        {"fflags": "+bitexact"},
+        "libvpx",
+        {"b": "2M", "crf": "10", "deadline": "good", "cpu-used": "4", "g": str(_KEY_SECONDS * FPS)},
+    ),
+    ".avi": _Format(
+        "avi",
+        {"fflags": "+bitexact"},
+        "mpeg4",
+        {"b": "4M", "qmin": "2", "qmax": "4", "flags": "+bitexact", "g": str(_KEY_SECONDS * FPS)},
+    ),
+}
+"""By the ending of a file's name."""
+
+
+def write_video(world: World, path: Path) -> None:
+    """Write the world as a video of 8 fps in yuv420p: the same bytes for the same world.
+
+    The ending says which: .mp4 (H.264), .webm (VP8) or .avi (MPEG-4). The file appears under its name only when
+    whole. Raises OSError or av.FFmpegError, and ValueError for another ending.
     """
+    if path.suffix not in _FORMATS:
+        raise ValueError(f"{path.name}: a video ends in {', '.join(_FORMATS)}")
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        _encode(world, part)
+        _encode(world, part, _FORMATS[path.suffix])
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _encode(world: World, path: Path) -> None:
+def _encode(world: World, path: Path, form: _Format) -> None:
     import av
 
-    x264 = (
-        f"keyint={_KEY_SECONDS * FPS}:min-keyint={FPS}:bframes=2:b-adapt=1"
-        ":threads=1:lookahead-threads=1:sliced-threads=0"
-        ":colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m:fullrange=off"
-    )
     total = 0
-    with av.open(
-        str(path), "w", format="mp4", options={"movflags": "+faststart", "fflags": "+bitexact"}
-    ) as container:
-        stream = container.add_stream("libx264", rate=FPS)
+    with av.open(str(path), "w", format=form.container, options=form.options) as container:
+        stream = container.add_stream(form.encoder, rate=FPS)
+        assert isinstance(stream, av.VideoStream)
         stream.width = stream.height = SIDE
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
-        stream.options = {"preset": "veryfast", "crf": "20", "x264-params": x264}
+        stream.options = {**form.settings}
         for planes in _planes_of(world):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = total
@@ -255,5 +289,7 @@ def _encode(world: World, path: Path) -> None:
         for packet in stream.encode(None):
             container.mux(packet)
     with av.open(str(path)) as written:  # libavformat does not report every write that a full disk refuses
-        if written.streams.video[0].frames != total:
-            raise OSError(f"{path}: {written.streams.video[0].frames} of {total} frames were written")
+        # WebM does not tell how many frames it has.
+        found = written.streams.video[0].frames or sum(packet.size > 0 for packet in written.demux(video=0))
+        if found != total:
+            raise OSError(f"{path}: {found} of {total} frames were written")

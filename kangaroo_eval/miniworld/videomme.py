@@ -6,12 +6,11 @@ types is asked once in every group.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from dataclasses import dataclass, replace
 
 from kangaroo_eval.miniworld.build import Plan
+from kangaroo_eval.miniworld.layout import video_id
 from kangaroo_eval.miniworld.questions import LETTERS, Question, balanced, world_with
 from kangaroo_eval.miniworld.recipes import SHORT, longer
 from kangaroo_eval.miniworld.words import sentence
@@ -85,8 +84,7 @@ def _clip(seed: str, index: int) -> _Clip:
     recipe = _recipe(group, duration)
     told = 1 if group in _TOLD and duration != "short" else 0
     world, asked = world_with(f"{seed}/{index}", recipe, _TYPES[group], subtitled=told)
-    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
-    return _Clip(index + 1, duration, base64.urlsafe_b64encode(digest)[:11].decode(), world, asked)
+    return _Clip(index + 1, duration, video_id(f"{seed}/{index}"), world, asked)
 
 
 def _recipe(group: str, duration: str) -> Recipe:

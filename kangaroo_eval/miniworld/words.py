@@ -1,13 +1,16 @@
 """The small language of the made world: names of what can be seen, and every sentence made about it.
 
-All text (questions, options, captions, subtitles) is filled from `TEMPLATES` with the names below, so `WORDS`
-is the whole vocabulary and a tokenizer can be built from it.
+Text (questions, options, captions, subtitles) is filled from `TEMPLATES` with the names below, so `WORDS` is
+its whole vocabulary and a tokenizer can be built from it. What only mini benchmarks say (`phrases.PHRASES`)
+may use other words.
 """
 
 from __future__ import annotations
 
 import re
 import string
+
+from kangaroo_eval.miniworld.phrases import PHRASES
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (225, 30, 30),
@@ -148,10 +151,12 @@ TEMPLATES: dict[str, str] = {
     "the video": "the video",
 }
 
+_SENTENCES = TEMPLATES | PHRASES
+
 
 def say(template: str, **names: object) -> str:
-    """`TEMPLATES[template]` with its gaps filled, in lower case apart from "I" and sign texts."""
-    return TEMPLATES[template].format(**names)
+    """The sentence of `TEMPLATES` or `PHRASES` with its gaps filled: lower case but for "I", "C" and signs."""
+    return _SENTENCES[template].format(**names)
 
 
 def sentence(text: str, end: str = "") -> str:
@@ -180,4 +185,4 @@ def _vocabulary() -> tuple[str, ...]:
 
 
 WORDS: tuple[str, ...] = _vocabulary()
-"""Every token that `split` makes of text about the world, sorted. Option letters (A to D) are not in it."""
+"""Every token that `split` makes of text from `TEMPLATES`, sorted. Option letters (A to D) are not in it."""

@@ -12,7 +12,20 @@ from typing import Literal
 from kangaroo_eval.types import Cue
 
 Kind = Literal[
-    "stay", "group", "cross", "stop", "grow", "shrink", "recolour", "meet", "pair", "sign", "pick", "put"
+    "stay",
+    "group",
+    "cross",
+    "stop",
+    "grow",
+    "shrink",
+    "recolour",
+    "meet",
+    "pair",
+    "sign",
+    "pick",
+    "put",
+    "race",
+    "shuffle",
 ]
 Pattern = Literal["plain", "repeat", "topic", "anomaly", "ego"]
 
@@ -43,7 +56,10 @@ class Event:
     By `kind`: stay (`spot`) and group (`count` at `positions`); cross (`count`, `direction`); stop (the
     `direction` it comes in with); grow, shrink; recolour (to `colour`); meet (`other`, the `direction` that
     `thing` comes with, `effect` on `thing`, `colour` if that is a change of colour); pair (`thing` is `relation` `other`);
-    sign (`text`); pick and put (a hand takes `thing` away from, or lays it down at, `positions[0]`).
+    sign (`text`); pick and put (a hand takes `thing` away from, or lays it down at, `positions[0]`); race (`thing`
+    and, below it, `other` move to the left or right, `thing` being `relation` `other`); shuffle (three equal `thing`s, one of
+    which comes to hide `other`, change places: `text` is "1 02 12" where `other` is under place 1 of 0-2 from the
+    left, then places 0 and 2 change, then 1 and 2).
     """
 
     kind: Kind
@@ -88,7 +104,7 @@ class Recipe:
 
     `seconds` is a multiple of 1/8 (the frame grid). `pattern`: plain (every thing once), repeat (one thing comes
     back), topic (one shape and one place prevail), anomaly (the same event again and again, apart from one),
-    ego (first person). `needle`: signs are shown for at most 8 s. `narrated`: there are subtitles, and they tell
+    ego (first person, with picks and puts of `must` or one of each at least). `needle`: signs are shown for at most 8 s. `narrated`: there are subtitles, and they tell
     names and a code word.
     """
 
@@ -113,7 +129,7 @@ class Recipe:
             raise ValueError(f"recipe {self.name}: at most 14 events, each of 2 s or more")
         if self.seconds * 8 != int(self.seconds * 8):
             raise ValueError(f"recipe {self.name}: seconds must be a multiple of 1/8, got {self.seconds}")
-        least = {"repeat": 4, "anomaly": 4, "ego": 2}.get(self.pattern, 1)
+        least = {"repeat": 4, "anomaly": 4, "ego": len(self.must) or 2}.get(self.pattern, 1)
         if self.events < least:
             raise ValueError(f"recipe {self.name}: the pattern {self.pattern} needs {least} events or more")
 

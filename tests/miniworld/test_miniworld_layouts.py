@@ -1,7 +1,8 @@
-"""The mini benchmarks as files: the official names, columns and types, and videos that really play."""
+"""Mini Video-MME and MLVU Dev as files: the official names, columns and types, and videos that really play."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ import pytest
 from kangaroo_eval import miniworld
 from kangaroo_eval.miniworld import mlvu, videomme
 from kangaroo_eval.miniworld.build import is_complete
+from kangaroo_eval.miniworld.captions import caption
 from kangaroo_eval.types import Cue
 
 TASK_TYPES = {
@@ -52,13 +54,21 @@ MLVU_TYPES = {
     "7_topic_reasoning": "topic_reasoning",
 }
 
+# SHA-256 of the files of version 1: what was measured on them still holds.
+SEVEN = {
+    "1_plotQA": "a1c8a9f8d58f1858",
+    "2_needle": "c21a6acd507700bb",
+    "3_ego": "958720840f5f87e8",
+    "4_count": "8d4cefd16bad5461",
+    "5_order": "8c2a338882fef99c",
+    "6_anomaly_reco": "cbb38ae1965b5e90",
+    "7_topic_reasoning": "9a3fac61bc6f390e",
+}
+
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("mini")
-    for name in miniworld.MINI:
-        assert miniworld.make(name, folder) == folder / name
-    return folder
+def root(minis) -> Path:
+    return minis
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,14 @@ def videomme_rows(root):
 @pytest.fixture(scope="module")
 def mlvu_rows(root):
     return {stem: json.loads((root / f"mlvu/json/{stem}.json").read_text()) for stem in MLVU_TYPES}
+
+
+@pytest.fixture(scope="module")
+def mlvu_open(root):
+    return {
+        stem: json.loads((root / f"mlvu/json/{stem}.json").read_text())
+        for stem in ("8_sub_scene", "9_summary")
+    }
 
 
 def files_under(folder):
@@ -203,11 +221,42 @@ def test_mlvu_rows(mlvu_rows):
         assert len({(row["video"], row["question"]) for row in rows}) == 4
 
 
-def test_mlvu_files_are_the_official_ones_and_the_mark(root, mlvu_rows):
-    videos = {f"video/{stem}/{row['video']}" for stem, rows in mlvu_rows.items() for row in rows}
-    assert files_under(root / "mlvu") == {"mini.json"} | {f"json/{stem}.json" for stem in MLVU_TYPES} | videos
-    assert len(videos) == 14
+def test_mlvu_files_are_the_official_ones_and_the_mark(root, mlvu_rows, mlvu_open):
+    all_rows = mlvu_rows | mlvu_open
+    videos = {f"video/{stem}/{row['video']}" for stem, rows in all_rows.items() for row in rows}
+    assert files_under(root / "mlvu") == {"mini.json"} | {f"json/{stem}.json" for stem in all_rows} | videos
+    assert len(videos) == 18
     assert json.loads((root / "mlvu/mini.json").read_text())["seed"] == mlvu.SEED
+
+
+def test_mlvu_generation_rows(mlvu_open):
+    fields = ["video", "duration", "question", "answer", "question_type"]
+    for stem, (question_type, count) in {"8_sub_scene": ("subPlot", 4), "9_summary": ("summary", 2)}.items():
+        rows = mlvu_open[stem]
+        assert len(rows) == count and len({row["video"] for row in rows}) == 2
+        for row in rows:
+            assert list(row) == fields + (["scoring_points"] if stem == "8_sub_scene" else [])
+            assert row["question_type"] == question_type and row["question"].endswith("?")
+        assert len({(row["video"], row["question"]) for row in rows}) == count
+
+
+def test_mlvu_generation_answers_are_what_the_videos_tell(mlvu_open):
+    worlds = mlvu.plan().videos
+    for row in mlvu_open["9_summary"]:
+        assert row["answer"] == caption(worlds[f"video/9_summary/{row['video']}"])
+    for row in mlvu_open["8_sub_scene"]:
+        assert row["answer"] == " ".join(row["scoring_points"]) and 1 <= len(row["scoring_points"]) <= 13
+        place = re.search(r"in the (\w+)\?", row["question"])[1]
+        told = re.findall(r"[^.]+\.", caption(worlds[f"video/8_sub_scene/{row['video']}"]))
+        there = [line.strip() for line in told if line.strip().startswith(f"In the {place} ")]
+        assert row["scoring_points"] == there
+
+
+def test_the_first_seven_tasks_are_those_of_the_first_version(root):
+    assert {
+        stem: hashlib.sha256((root / f"mlvu/json/{stem}.json").read_bytes()).hexdigest()[:16]
+        for stem in MLVU_TYPES
+    } == SEVEN
 
 
 def test_mlvu_videos_are_as_long_as_their_rows_say(root, mlvu_rows):
@@ -232,7 +281,7 @@ def test_long_videos_keep_what_subtitles_tell_on_the_screen_for_four_seconds():
             assert all(cue.end - cue.start >= 4 for cue in world.cues)
 
 
-def test_both_are_complete_and_made_once(root):
+def test_all_are_complete_and_made_once(root):
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
     for name in miniworld.MINI:
         assert is_complete(root / name)
