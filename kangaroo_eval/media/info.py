@@ -20,7 +20,8 @@ class Info:
 
     `fps` is the file's average frame rate; `width` and `height` are those of an upright frame; `absent` counts
     frames that the file's header promises but a truncated file no longer holds. `first` is the clip's first
-    frame in the file. `source` is what decoding needs: the file's index, or the names of the pictures.
+    frame in the file. `source` is what decoding needs: the file's index, or the names of the pictures. `whole`
+    is the file that a bounded clip was cut from.
     """
 
     total: int
@@ -33,6 +34,7 @@ class Info:
     first: int
     absent: int
     source: Index | tuple[str, ...]
+    whole: Info | None = None
 
 
 def probe(video: Video) -> Info:
@@ -100,4 +102,5 @@ def _cut(name: str, whole: Info, start: float | None, end: float | None) -> Info
         first=int(first),
         absent=whole.absent,
         source=whole.source,
+        whole=whole,
     )

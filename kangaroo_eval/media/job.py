@@ -55,13 +55,15 @@ class Done(NamedTuple):
 
 def do(job: Job, threads: int) -> Done:
     """Probe, select, decode and read the subtitles. Bad media give an error, wrong use (UserError) is raised."""
+    from kangaroo_eval.media import pictures
     from kangaroo_eval.media.info import probe
 
     began = time.perf_counter()
     try:
-        info = probe(job.video)
-        wanted = select(info, job.spec)
+        info, wanted = select(probe(job.video), job.spec, job.video)
         frames = DECODERS[job.spec.decoder](job.video, info, wanted, job.spec.size, threads)
+        if job.video.picture is not None:
+            frames = pictures.appended(frames, job.video.picture)
         view = View(frames.times, info.fps, cues(job.video))
     except MediaError as error:
         return Done(None, None, Failure(error.status, str(error)), time.perf_counter() - began)

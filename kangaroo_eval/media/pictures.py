@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
+import numpy as np
 
 from kangaroo_eval.errors import MediaError, MissingVideo
-from kangaroo_eval.media.container import open_video, orientation
+from kangaroo_eval.media.container import Converter, open_video, orientation
 from kangaroo_eval.media.failures import reason, told_as_media_error
+from kangaroo_eval.types import Frames
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -61,6 +64,23 @@ def load(path: str) -> tuple[VideoFrame | None, str]:
             return frame, stream.codec_context.name if frame is not None else "no picture in it"
     except (av.FFmpegError, OSError, ValueError) as error:
         return None, reason(error)
+
+
+def appended(frames: Frames, path: str) -> Frames:
+    """The frames and the picture at `path` after them, at the end of the clip and as large as they are.
+
+    MissingVideo or MediaError for a picture that is not there or cannot be decoded.
+    """
+    if not os.path.exists(path):
+        raise MissingVideo(f"{path}: no such picture")
+    frame, why = load(path)
+    if frame is None:
+        raise MediaError(f"{path}: not a picture ({why})")
+    pixels = np.empty((len(frames.pixels) + 1, *frames.pixels.shape[1:]), np.uint8)
+    pixels[:-1] = frames.pixels
+    Converter().write(frame, pixels[-1])
+    end = max(frames.duration, frames.times[-1])
+    return dataclasses.replace(frames, pixels=pixels, times=(*frames.times, end))
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -75,6 +75,19 @@ def mlvu(total: int, n: int) -> tuple[int, ...]:
     return tuple(int(segment / 2 + round(segment * i)) for i in range(n))
 
 
+def mvbench(
+    bound: tuple[float | None, float | None], fps: float, max_frame: int, first: int, n: int
+) -> tuple[int, ...]:
+    """MVBench's `get_index` (OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, cell 13), as it stands: `bound` is
+    the clip in seconds, `max_frame` the file's last index, `first` the number of its first frame (1 for a folder
+    of pictures). Short clips repeat indices, and a clip past the end gives indices that are not there."""
+    start, end = (-100000.0 if bound[0] is None else bound[0]), (100000.0 if bound[1] is None else bound[1])
+    begin = max(first, round(start * fps))
+    until = min(round(end * fps), max_frame)
+    segment = (until - begin) / n
+    return tuple(int(begin + segment / 2 + round(segment * i)) for i in range(n))
+
+
 SAMPLERS: Mapping[str, Sampler] = {
     "uniform": uniform,
     "endpoints": endpoints,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.media import sampling
 from kangaroo_eval.media.decoders import DECODERS
+from kangaroo_eval.types import Video
 
 if TYPE_CHECKING:
     from kangaroo_eval.media.info import Info
+
+# Formulas that need more than a number of frames: see `select`.
+BOUNDED = ("mvbench",)
 
 # libswscale's own limit is far higher; past this one frame alone takes 200 MB and it is surely a slip.
 MAX_SIZE = 8192
@@ -47,14 +51,42 @@ class FrameSpec:
             raise UserError("--max-frames caps --fps: give --fps too, or use --frames")
         if not 1 <= self.size <= MAX_SIZE:
             raise UserError(f"frame size {self.size} is out of range: 1 to {MAX_SIZE} pixels")
-        sampling.sampler(self.sampler)
+        if self.sampler not in BOUNDED:
+            sampling.sampler(self.sampler)
         if self.decoder not in DECODERS:
             raise UserError(f"--decoder {self.decoder!r} is not known; choose one of {', '.join(DECODERS)}")
 
 
-def select(info: Info, spec: FrameSpec) -> tuple[int, ...]:
-    """The indices, within the clip that `info` describes, of the frames that `spec` wants."""
-    if spec.frames is not None:
-        return sampling.indices(spec.sampler, info.total, spec.frames)
-    assert spec.fps is not None  # FrameSpec holds one of the two
-    return sampling.by_rate(info.times.tolist(), spec.fps, spec.max_frames)
+class Selection(NamedTuple):
+    """Frames to decode: the `indices`, sorted and distinct, within `info`, the clip or the file it is cut from."""
+
+    info: Info
+    indices: tuple[int, ...]
+
+
+def select(info: Info, spec: FrameSpec, video: Video) -> Selection:
+    """The frames that `spec` wants of the clip `info` of `video`.
+
+    Two official formulas look at more than the number of frames: MVBench's rounds the clip's bounds to frames
+    of the whole file; LongVideoBench's takes no more frames than the clip has whole seconds.
+    """
+    if spec.fps is not None:
+        return Selection(info, sampling.by_rate(info.times.tolist(), spec.fps, spec.max_frames))
+    assert spec.frames is not None  # FrameSpec holds one of the two
+    if spec.sampler == "mvbench":
+        return _mvbench(info.whole or info, spec.frames, video)
+    wanted = spec.frames
+    if spec.sampler == "longvideobench":
+        # By the clip's bound, which is the annotated duration: the last frame is on screen beyond it.
+        seconds = info.duration if video.end is None else min(info.duration, video.end - (video.start or 0))
+        wanted = min(wanted, max(1, int(seconds)))
+    return Selection(info, sampling.indices(spec.sampler, info.total, wanted))
+
+
+def _mvbench(whole: Info, frames: int, video: Video) -> Selection:
+    """Repeats are taken once, as by every sampler, and indices that are not there are left out."""
+    first = 0 if video.frames_dir is None else 1
+    last = whole.total - 1 + first
+    found = sampling.mvbench((video.start, video.end), whole.fps, last, first, frames)
+    inside = sorted({index - first for index in found if first <= index <= last})
+    return Selection(whole, tuple(inside or [last - first]))

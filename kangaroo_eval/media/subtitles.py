@@ -1,6 +1,10 @@
-"""Subtitle files (SRT, WebVTT, ASS) to cues."""
+"""Subtitle files (SRT, WebVTT, ASS, LongVideoBench's JSON) to cues."""
 
 from __future__ import annotations
+
+import json
+import math
+from typing import Any
 
 from kangaroo_eval.errors import MediaError
 from kangaroo_eval.types import Cue
@@ -25,6 +29,8 @@ def read(path: str) -> tuple[Cue, ...]:
         text = _text(file.read())
     if not text.strip():
         return ()
+    if path.endswith(".json"):
+        return _json_cues(path, text)
     try:
         lines = pysubs2.SSAFile.from_string(text)
     except (pysubs2.Pysubs2Error, ValueError, LookupError, ArithmeticError) as error:
@@ -38,6 +44,31 @@ def read(path: str) -> tuple[Cue, ...]:
     if not len(lines):
         raise MediaError(f"{path}: no subtitles in it")
     return tuple(cues)
+
+
+def _json_cues(path: str, text: str) -> tuple[Cue, ...]:
+    """LongVideoBench's two shapes: {"timestamp": [s, e], "text"} and {"start": "HH:MM:SS.mmm", "end", "line"}.
+
+    An end of null is left open (infinite). Numbers keep their kind: the official loader tells int from float.
+    """
+    try:
+        return tuple(_json_cue(each) for each in json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise MediaError(f"{path}: not a subtitle file ({type(error).__name__}: {error})") from error
+
+
+def _json_cue(entry: dict[str, Any]) -> Cue:
+    if "timestamp" in entry:
+        start, end = entry["timestamp"]
+        if not isinstance(start, int | float) or not isinstance(end, int | float | None):
+            raise ValueError(f"timestamp {entry['timestamp']!r}")
+        return Cue(start, math.inf if end is None else end, str(entry["text"]))
+    return Cue(_clock(entry["start"]), _clock(entry["end"]), str(entry["line"]))
+
+
+def _clock(text: str) -> float:
+    hours, minutes, seconds = text.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _text(data: bytes) -> str:
