@@ -14,9 +14,9 @@ from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of
-from kangaroo_eval.protocols import Model
+from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.record import formula, frame_size
-from kangaroo_eval.types import Request, Response, Sample, Video
+from kangaroo_eval.types import Frames, Request, Response, Sample, Video
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class Answering:
         self._refuse_exchanged_videos(answered)
         self._note_asked(directory)
         self.todo = [sample for sample in plan.samples if sample.id not in answered]
+        self.samples = {sample.id: sample for sample in self.todo} if plan.task.ranking else {}
         self.total = len(plan.samples)
         self.answered = self.done = self.total - len(self.todo)
         self.waiting: deque[tuple[Request, Decoded]] = deque()
@@ -192,26 +193,45 @@ class Answering:
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue
+                assert decoded.frames is not None
+                frames = _repeated(decoded.frames, self.plan.task.repeat_frames)
                 for index, sample in enumerate(group):
-                    request = self._request(sample, decoded, len(group) - index - 1)
+                    request = self._request(sample, decoded, frames, len(group) - index - 1)
                     self.waiting.append((request, decoded))
                     yield request
         finally:
             videos.close()
 
-    def _request(self, sample: Sample, decoded: Decoded, siblings: int) -> Request:
+    def _request(self, sample: Sample, decoded: Decoded, frames: Frames, siblings: int) -> Request:
         task = self.plan.task
-        assert decoded.frames is not None and decoded.view is not None
+        assert decoded.view is not None
         return Request(
             id=sample.id,
             video=sample.video,
             prompt=task.prompt(sample, decoded.view),
-            frames=decoded.frames,
+            frames=frames,
             max_new_tokens=task.max_new_tokens,
             system=task.system,
             prefill=task.prefill,
+            timed_text=task.timed_text(sample, decoded.view) if task.timed_text else (),
             siblings=siblings,
         )
+
+    def _losses(self, request: Request) -> list[float] | None:
+        """How unlikely the model finds each choice as its reply, for benchmarks that rank them."""
+        ranking = self.plan.task.ranking
+        if ranking is None or not isinstance(self.model, ChoiceRanker):
+            return None
+        sample = self.samples[request.id]
+        asked = dataclasses.replace(
+            request, prompt=ranking.prompt(sample), system=None, prefill=None, siblings=0
+        )
+        losses = [float(loss) for loss in self.model.rank(asked, sample.choices)]
+        if len(losses) != len(sample.choices):
+            raise TypeError(
+                f"the model ranked {len(losses)} of the {len(sample.choices)} choices of {request.id}"
+            )
+        return losses
 
     def _unreadable(self, group: Sequence[Sample], decoded: Decoded) -> None:
         assert decoded.error is not None
@@ -239,6 +259,9 @@ class Answering:
                 "reorders requests. The answers so far are kept"
             )
         line = self._line(request, decoded, "ok", response=response)
+        losses = self._losses(request)
+        if losses is not None:
+            line["losses"] = losses
         self.waiting.popleft()
         self.failed_in_a_row = 0
         self._write(line)
@@ -296,6 +319,17 @@ def _checked(response: Any) -> Response:
         prompt_tokens=int(response.prompt_tokens),
         new_tokens=int(response.new_tokens),
         seconds=float(response.seconds),
+    )
+
+
+def _repeated(frames: Frames, times: int) -> Frames:
+    """Every frame `times` times in a row: 1, 1, 2, 2, ..."""
+    if times == 1:
+        return frames
+    return dataclasses.replace(
+        frames,
+        pixels=frames.pixels.repeat(times, axis=0),
+        times=tuple(time for time in frames.times for _ in range(times)),
     )
 
 

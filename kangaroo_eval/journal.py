@@ -18,7 +18,15 @@ from typing import Any
 from kangaroo_eval.errors import RunFailed, UserError
 
 SCHEMA = 1
-RUN_FILES = ("run.json", "results.json", "report.*", "*.asked.jsonl", "*.answers.jsonl", "*.scores.jsonl")
+RUN_FILES = (
+    "run.json",
+    "results.json",
+    "report.*",
+    "*.asked.jsonl",
+    "*.answers.jsonl",
+    "*.judged.jsonl",
+    "*.scores.jsonl",
+)
 
 
 def asked_line(sample: str, video: str, group: str | None) -> dict[str, str | None]:
@@ -218,6 +226,10 @@ class RunDir:
         """The append-only answers of a task."""
         return self._open(f"{task}.answers.jsonl")
 
+    def judged(self, task: str) -> AppendOnly:
+        """The append-only replies of the judge about a task's answers."""
+        return self._open(f"{task}.judged.jsonl")
+
     def asked(self, task: str) -> AppendOnly:
         """The append-only list of the samples the run was asked for: what coverage is a share of."""
         return self._open(f"{task}.asked.jsonl")
@@ -274,13 +286,24 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
 
 # What scoring and counting need of an answer. Prompts and frame times are most of a line, so memory would grow
 # with them.
-_KEPT = ("id", "video", "status", "text", "frames_repeated", "frames_absent")
+_KEPT = ("id", "video", "status", "text", "losses", "frames_repeated", "frames_absent")
 
 
 def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:
     """The latest answer of every sample, without its prompt: a retry stands below what it retried."""
     lines = answer_lines(path / f"{task}.answers.jsonl")
     return {line["id"]: {key: line[key] for key in _KEPT if key in line} for line in lines}
+
+
+def last_verdicts(path: Path, task: str) -> dict[str, dict[str, Any]]:
+    """The judge's latest reply about every sample it was asked about, or its failure."""
+    file = path / f"{task}.judged.jsonl"
+    found = {}
+    for line in read_lines(file):
+        for name in ("id", "key", "status", "reply") if line.get("status") == "ok" else ("id", "status"):
+            _field(file, line, name)
+        found[line["id"]] = line
+    return found
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

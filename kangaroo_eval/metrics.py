@@ -1,4 +1,4 @@
-"""Accuracy and macro accuracy with standard errors clustered by video."""
+"""Means of scores, over samples or over groups, with standard errors clustered by video."""
 
 from __future__ import annotations
 

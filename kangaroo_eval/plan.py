@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
+from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
@@ -22,6 +23,7 @@ from kangaroo_eval.types import Cue, Sample, View
 SAMPLERS = ("uniform", "endpoints", "official")
 ON_MISSING = ("fail", "skip")
 DEFAULT_SIZE = 448
+OFFICIAL_JUDGE = "official"
 # Prompts may depend on the sampled frames, so a prompt's hash is taken under one fixed view.
 _HASH_VIEW = View((0.5, 1.5, 2.5, 3.5), 25.0, (Cue(0.0, 1.0, "first cue"), Cue(2.0, 3.0, "second cue")))
 
@@ -29,8 +31,9 @@ _HASH_VIEW = View((0.5, 1.5, 2.5, 3.5), 25.0, (Cue(0.0, 1.0, "first cue"), Cue(2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything a run is asked. Times in seconds; `frames` None means the task's own number; `cache` is where
-    mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `command` is the command
-    line for the run record."""
+    mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `judge` is the endpoint of
+    judged tasks, whose model "official" stands for each task's own; `command` is the command line for the run
+    record."""
 
     tasks: tuple[str, ...]
     model: str = "kangaroo-tiny"
@@ -56,6 +59,7 @@ class RunConfig:
     min_coverage: float = 0.99
     decode_timeout: float = 600.0
     seed: int = 0
+    judge: EndpointConfig | None = None
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -158,7 +162,8 @@ def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
     root, kind = locate(task, config.data, config.data_root, config.cache)
     everything = read_samples(task, root)
     samples = choose(everything, config)
-    missing = sorted({sample.video.path for sample in samples if not os.path.exists(sample.video.path)})
+    files = {path for each in samples for path in (each.video.path, each.video.picture) if path}
+    missing = sorted(path for path in files if not os.path.exists(path))
     return TaskPlan(
         task=task,
         root=root,
@@ -166,7 +171,7 @@ def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
         everything=everything,
         samples=group_by_video(samples),
         missing=tuple(missing),
-        prompt_hash=prompt_hash(task, everything[0]),
+        prompt_hash=prompt_hash(task, everything),
         fingerprint=fingerprint(task, root),
         subtitles=_subtitles(task, everything) if task.subtitles else None,
     )
@@ -231,10 +236,21 @@ def _refuse_missing(plans: Sequence[TaskPlan]) -> None:
     missing = [path for plan in plans for path in plan.missing]
     if missing:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        told = "".join(f" {hint}." for plan in plans for hint in missing_hints(plan))
         raise DataError(
-            f"{len(missing)} videos are missing: {shown}. Put them there, or go on without them with "
+            f"{len(missing)} videos are missing: {shown}.{told} Put them there, or go on without them with "
             "--on-missing skip (their samples lower the coverage)"
         )
+
+
+def missing_hints(plan: TaskPlan) -> list[str]:
+    """How to get those missing videos of a task that are not in the usual download."""
+    found = []
+    for beginning, hint in plan.task.source.hints.items():
+        count = sum(os.path.relpath(path, plan.root).startswith(beginning) for path in plan.missing)
+        if count:
+            found.append(f"{count} of them are {plan.task.name}'s {beginning}: {hint}")
+    return found
 
 
 def group_by_video(samples: Sequence[Sample]) -> tuple[Sample, ...]:
@@ -245,11 +261,28 @@ def group_by_video(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(sample for group in groups.values() for sample in group)
 
 
-def prompt_hash(task: Task, sample: Sample) -> str:
-    """sha256 over system text, prefill and the benchmark's first prompt under a fixed view: it changes when
-    the template does, and not with the samples that a run picks."""
-    parts = [task.system, task.prefill, task.prompt(sample, _HASH_VIEW), task.max_new_tokens]
+def prompt_hash(task: Task, samples: Sequence[Sample]) -> str:
+    """sha256 over system text, prefill and the first prompt of each kind of question (by the first tag of the
+    breakdown) under a fixed view: it changes when a template does, and not with the samples that a run picks."""
+    kinds: dict[object, Sample] = {}
+    for sample in samples:
+        kinds.setdefault(sample.tags.get(task.breakdown[0]) if task.breakdown else None, sample)
+    parts: list[object] = [task.system, task.prefill, task.max_new_tokens, task.repeat_frames]
+    for sample in kinds.values():
+        parts.append(task.prompt(sample, _HASH_VIEW))
+        if task.timed_text:
+            parts.append([(cue.start, cue.end, cue.text) for cue in task.timed_text(sample, _HASH_VIEW)])
+        if task.ranking:
+            parts.append(task.ranking.prompt(sample))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def judge_of(config: EndpointConfig | None, task: Task) -> EndpointConfig | None:
+    """The judge of a task: the one asked for, or the authors' own where "official" is asked for; None for a task
+    that rules decide, or without a judge."""
+    if config is None or task.judge is None:
+        return None
+    return dataclasses.replace(config, model=task.judge.model) if config.model == OFFICIAL_JUDGE else config
 
 
 def frames_of(config: RunConfig, task: Task) -> int | None:
@@ -272,6 +305,7 @@ def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, A
             "data": plan.kind,
             "subtitles": plan.subtitles,
             "frames": frames_of(config, plan.task),
+            **_judge_entry(config, plan.task),
         }
         for plan in plans
     }
@@ -281,10 +315,15 @@ def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, A
         "sampler": config.sampler,
         "decoder": config.decoder,
         "seed": config.seed,
-        "judge": None,
         "tasks": tasks,
     }
     return known if model is None else {**known, **model}
+
+
+def _judge_entry(config: RunConfig, task: Task) -> dict[str, Any]:
+    """No key at all without a judge: one may be added to a run that has none, but not exchanged."""
+    judge = judge_of(config.judge, task)
+    return {"judge": dict(judge.identity)} if judge else {}
 
 
 def config_with_paths(config: RunConfig) -> RunConfig:

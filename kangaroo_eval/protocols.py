@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from kangaroo_eval.types import Request, Response
@@ -20,6 +20,16 @@ class Model(Protocol):
         Requests about one video come directly after each other. Requests are made while they are read, so an
         adapter that reads no further than it must lets the next video be decoded meanwhile.
         """
+        ...
+
+
+@runtime_checkable
+class ChoiceRanker(Protocol):
+    """A model that can say how likely it finds a given reply: for benchmarks that rank choices."""
+
+    def rank(self, request: Request, candidates: Sequence[str]) -> Sequence[float]:
+        """The mean loss (natural log) over the tokens of each candidate as the reply to the request: lowest is
+        likeliest. Called between two responses of `respond`, about the video of the latter one."""
         ...
 
 

@@ -14,7 +14,17 @@ from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
 from kangaroo_eval.protocols import Described, FrameSized, Model
 from kangaroo_eval.task import Task
 
-PACKAGES = ("kangaroo-eval", "av", "numpy", "torch", "transformers", "tokenizers", "pysubs2", "pyarrow")
+PACKAGES = (
+    "kangaroo-eval",
+    "av",
+    "numpy",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "pysubs2",
+    "pyarrow",
+    "openai",
+)
 
 
 def model_protocol(model: Model) -> dict[str, Any]:
@@ -42,15 +52,19 @@ def make_record(
     described = model if isinstance(model, Described) else None
     earlier = old or {}
     tasks = dict(earlier.get("tasks", {}))
+    before = earlier.get("protocol", {}).get("tasks", {})
+    # A judge of an earlier call stays: its verdicts are this run's.
+    protocols = {name: {**before.get(name, {}), **entry} for name, entry in asked["tasks"].items()}
     for plan in plans:
         tasks[plan.task.name] = {
-            **asked["tasks"][plan.task.name],
+            **protocols[plan.task.name],
             "data_root": str(plan.root),
+            "samples": len(plan.everything),
             "sampler": formula(config, plan.task),
             "missing_videos": list(plan.missing),
             "videos_with_subtitles": len({each.video for each in plan.everything if each.video.subtitles}),
         }
-    merged = {**asked, "tasks": {**earlier.get("protocol", {}).get("tasks", {}), **asked["tasks"]}}
+    merged = {**asked, "tasks": {**before, **protocols}}
     kinds = sorted({entry["data"] for entry in tasks.values()})
     counts = {entry["frames"] for entry in tasks.values()}
     return {

@@ -15,6 +15,7 @@ from kangaroo_eval.protocols import Model
 from kangaroo_eval.task import Task
 
 TASK_GROUP = "kangaroo_eval.tasks"
+ALIAS_GROUP = "kangaroo_eval.task_aliases"
 MODEL_GROUP = "kangaroo_eval.models"
 
 
@@ -56,6 +57,12 @@ def _task_table() -> Mapping[str, Task | str]:
 
 
 @cache
+def _aliases() -> Mapping[str, str]:
+    """Other name of a task, normalised -> its name."""
+    return {normal(alias): name for entry in _entries(ALIAS_GROUP) for alias, name in _load(entry).items()}
+
+
+@cache
 def _model_table() -> Mapping[str, str]:
     """Name -> "module:function" of every installed plug-in; the function makes the model."""
     table: dict[str, str] = {}
@@ -84,9 +91,11 @@ def _unknown(kind: str, name: str, choices: tuple[str, ...]) -> UserError:
 
 
 def get_task(name: str) -> Task:
-    """The task of that name (`-`, `_`, case and spaces do not matter). Raises `UserError` with a suggestion."""
+    """The task of that name or alias (`-`, `_`, case and spaces do not matter). Raises `UserError` with a
+    suggestion."""
+    wanted = normal(_aliases().get(normal(name), name))
     for known, task in _task_table().items():
-        if normal(known) == normal(name):
+        if normal(known) == wanted:
             return cast(Task, resolve(task)) if isinstance(task, str) else task
     raise _unknown("task", name, task_names())
 

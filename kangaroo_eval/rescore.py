@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
+import logging
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from kangaroo_eval import journal, results
-from kangaroo_eval.data import Located, fingerprint, locate, read_samples, video_key
+from kangaroo_eval import journal, judge, predictions, results
+from kangaroo_eval.data import CHOICES, fingerprint, locate, read_samples, video_key
+from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.journal import RunDir
-from kangaroo_eval.plan import check_share
+from kangaroo_eval.plan import check_share, judge_of
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.report import markdown
-from kangaroo_eval.task import Task
+from kangaroo_eval.task import Predicted, Task
 from kangaroo_eval.types import Sample
 
+log = logging.getLogger(__name__)
 
-def score_run(path: Path, *, data_root: Path | None, min_coverage: float | None = None) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What scoring is asked with: where annotations are (`data` as for a run), the cache of mini data and judges'
+    replies, the coverage threshold (None: the run's own, else 0.99) and the judge, if any."""
+
+    data: str = "auto"
+    data_root: Path | None = None
+    cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "kangaroo-eval")
+    min_coverage: float | None = None
+    judge: EndpointConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_coverage is not None:
+            check_share(self.min_coverage)
+        if self.data not in CHOICES:
+            raise UserError(f"--data {self.data!r}: choose one of {', '.join(CHOICES)}")
+
+
+def score_run(path: Path, asked: Scoring) -> dict[str, Any]:
     """Make scores, results.json and report.md of the run at `path` anew from its answers.
 
-    Annotations come from `data_root`, else from where the run found them; `DataError` when they are gone or
-    are not the ones that were asked.
+    Annotations come from the data root, else from where the run found them; `DataError` when they are gone or
+    are not the ones that were asked. With a judge, what it has not replied about yet is asked first.
     """
     record = journal.read_record(path)
     if record is None:
         raise UserError(f"{path} has no run.json: give a run directory")
-    with RunDir(path):
+    with RunDir(path) as directory:
         for name in record["tasks"]:
-            _refresh(path, record, name, data_root)
-        share = (
-            record.get("min_coverage", results.COMPARABLE_COVERAGE) if min_coverage is None else min_coverage
-        )
-        return _build(path, record, check_share(share))
+            task = get_task(name)
+            samples, root = load_annotated(record, name, asked.data_root)
+            _judge(directory, task, samples, record, asked)
+            write_scores(directory, task, samples, root, record)
+        share = record.get("min_coverage", results.COMPARABLE_COVERAGE)
+        return _build(path, record, share if asked.min_coverage is None else asked.min_coverage)
+
+
+def _judge(
+    directory: RunDir, task: Task, samples: Sequence[Sample], record: dict[str, Any], asked: Scoring
+) -> None:
+    """Ask the judge, and note in the run record whose verdicts now count."""
+    config = judge_of(asked.judge, task)
+    if config is None:
+        return
+    with contextlib.closing(Endpoint(config, asked.cache / "judge")) as endpoint:
+        endpoint.check()
+        for place in (record["tasks"], record["protocol"]["tasks"]):
+            place[task.name]["judge"] = dict(config.identity)
+        directory.write_record(record)
+        judge.judge_answers(directory, task, samples, endpoint)
 
 
 def _build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
@@ -43,57 +83,94 @@ def _build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[s
     return found
 
 
-def write_scores(path: Path, task: Task, samples: Sequence[Sample], root: Path) -> None:
-    """Make `<task>.scores.jsonl` of the run at `path` anew from its answers."""
-    answers = journal.last_answers(path, task.name)
-    results.write_scores(path, task, results.score_answers(task, samples, answers, root))
+def write_scores(
+    directory: RunDir, task: Task, samples: Sequence[Sample], root: Path, record: Mapping[str, Any]
+) -> None:
+    """Make `<task>.scores.jsonl` of a run anew from its answers and its judge's replies."""
+    identity = record["tasks"][task.name].get("judge")
+    verdicts = judge.replies(directory, task, samples, identity) if identity else None
+    answers = journal.last_answers(directory.path, task.name)
+    results.write_scores(directory.path, task, results.score_answers(task, samples, answers, root, verdicts))
 
 
-def refresh_stale(path: Path, record: Mapping[str, Any]) -> None:
+def refresh_stale(directory: RunDir, record: Mapping[str, Any]) -> None:
     """Score those tasks of earlier calls again whose scores are not of all their answers: such a call was
     killed between its last answer and its scores."""
     for name in record["tasks"]:
-        if results.is_stale(path, name):
-            _refresh(path, record, name, None)
+        if results.is_stale(directory.path, name):
+            samples, root = load_annotated(record, name, None)
+            write_scores(directory, get_task(name), samples, root, record)
 
 
-def _refresh(path: Path, record: Mapping[str, Any], name: str, data_root: Path | None) -> None:
+class Annotated(NamedTuple):
+    """Samples, and the folder that their videos are named relative to."""
+
+    samples: Sequence[Sample]
+    root: Path
+
+
+def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None) -> Annotated:
+    """The samples a run was asked with, from where it found them or from `data_root`. `DataError` when they are
+    gone, or others."""
     task, entry = get_task(name), record["tasks"][name]
+    if entry.get("gold"):
+        return _own_gold(task, Path(entry["gold"]), entry)
     root = data_root / task.source.folder if data_root else Path(entry["data_root"])
     if not root.is_dir():
         raise DataError(f"{name}: annotations not found under {root}: give --data-root")
     samples = read_samples(task, root)
     if fingerprint(task, root) != entry["data_fingerprint"]:
         raise DataError(f"{name}: the annotations under {root} are not the ones this run was asked with")
-    write_scores(path, task, samples, root)
+    return Annotated(samples, root)
+
+
+def _own_gold(task: Task, file: Path, entry: Mapping[str, Any]) -> Annotated:
+    """The samples that a file of predictions carries itself."""
+    if not file.exists():
+        raise DataError(f"{task.name}: the labels came with {file}, which is gone: score it anew")
+    found = predictions.read_predictions(task, file, entry["format"])
+    if _hash(file) != entry["data_fingerprint"]:
+        raise DataError(f"{task.name}: {file} has changed since it was scored: score it anew")
+    mine = predictions.own(task, file, found.answers).answers.values()
+    return Annotated([each.sample for each in mine if each.sample is not None], Path())
+
+
+def _hash(file: Path) -> str:
+    digest = hashlib.sha256()
+    for each in sorted(file.rglob("*.json")) if file.is_dir() else [file]:
+        digest.update(each.name.encode() + b"\0" + hashlib.sha256(each.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def score_file(
     name: str,
     answers: Path,
     output: Path,
+    asked: Scoring,
     *,
-    data: tuple[str, Path | None, Path],
+    form: str | None = None,
     ignore_unknown: bool = False,
-    min_coverage: float = results.COMPARABLE_COVERAGE,
 ) -> dict[str, Any]:
-    """Score a JSON-lines file of {"id", "text"} into the run directory `output`.
+    """Score a file (or folder) of predictions into the run directory `output`.
 
-    `data` is --data, the data root and the cache. Without `--data mini` annotations come from the data root
-    alone. The same answer twice counts once; two different answers to one id, or an unknown id, are refused.
+    Its form is `form`, else found out. Without `--data mini` annotations come from the data root alone, or from
+    the file where it carries its own. The same answer twice counts once; two different answers to one id, or an
+    unknown id, are refused; ids of the benchmark's other parts are skipped and counted.
     """
     task = get_task(name)
-    check_share(min_coverage)
-    kind, data_root, cache = data
-    found = locate(task, "mini" if kind == "mini" else "real", data_root, cache)
-    samples = read_samples(task, found.root)
-    texts = _texts(answers, samples, ignore_unknown)
+    found = predictions.read_predictions(task, answers, form)
+    given, others = predictions.own(task, answers, found.answers)
+    if others:
+        log.warning("%s: %d answers to other parts of the benchmark are left out", task.name, others)
+    annotated, entry = _annotated(task, answers, found.form.name, given, asked)
+    samples, root = annotated
+    texts = _texts(answers, given, samples, ignore_unknown)
     with RunDir(output) as directory:
         if directory.record() is not None:
             raise UserError(f"{output} already holds a run: give another --output")
-        record = _record(task, answers, found)
+        record = _record(task, answers, found.form.name, entry)
         directory.write_record(record)
-        videos = {each.id: video_key(each, found.root) for each in samples}
+        videos = {each.id: video_key(each, root) for each in samples}
         directory.asked(task.name).append(
             [journal.asked_line(each.id, videos[each.id], task.group(each)) for each in samples]
         )
@@ -104,56 +181,51 @@ def score_file(
                 if each.id in texts
             ]
         )
-        write_scores(output, task, samples, found.root)
-        return _build(output, record, min_coverage)
+        _judge(directory, task, samples, record, asked)
+        write_scores(directory, task, samples, root, record)
+        share = asked.min_coverage
+        return _build(output, record, results.COMPARABLE_COVERAGE if share is None else share)
 
 
-def _texts(file: Path, samples: Iterable[Sample], ignore_unknown: bool) -> dict[str, str]:
+def _annotated(
+    task: Task, answers: Path, form: str, given: Mapping[str, Predicted], asked: Scoring
+) -> tuple[Annotated, dict[str, Any]]:
+    """Samples from the annotations, else from the file itself, and what the record says of them."""
+    base = {"version": task.version, "prompt_hash": None, "frames": None}
+    own = [each.sample for each in given.values() if each.sample is not None]
+    try:
+        kind = "mini" if asked.data == "mini" else "real"
+        found = locate(task, kind, asked.data_root, asked.cache)
+        samples = read_samples(task, found.root)
+    except DataError as error:
+        if len(own) < len(given) or not own or asked.data == "mini":
+            raise
+        log.warning("%s; the labels are those that %s carries", error, answers)
+        gold = str(answers.resolve())
+        entry = {**base, "data": "real", "data_fingerprint": _hash(answers), "gold": gold, "format": form}
+        return Annotated(own, Path()), entry
+    return Annotated(samples, found.root), {
+        **base,
+        "data": found.kind,
+        "data_fingerprint": fingerprint(task, found.root),
+        "data_root": str(found.root),
+        "samples": len(samples),
+    }
+
+
+def _texts(
+    file: Path, given: Mapping[str, Predicted], samples: Sequence[Sample], ignore_unknown: bool
+) -> dict[str, str]:
     known = {sample.id for sample in samples}
-    texts: dict[str, str] = {}
-    unknown = []
-    for number, line in _lines(file):
-        good = (
-            isinstance(line, dict) and isinstance(line.get("id"), str) and isinstance(line.get("text"), str)
-        )
-        if not good:
-            raise UserError(f'{file}, line {number}: expected {{"id": text, "text": text}}')
-        if line["id"] not in known:
-            unknown.append(line["id"])
-        elif texts.setdefault(line["id"], line["text"]) != line["text"]:
-            raise UserError(f"{file}, line {number}: id {line['id']!r} is answered twice, differently")
+    unknown = [each for each in given if each not in known]
     if unknown and not ignore_unknown:
         raise UserError(
             f"{file}: {len(unknown)} unknown ids ({', '.join(unknown[:5])}); leave them out with --ignore-unknown"
         )
-    return texts
+    return {name: each.text for name, each in given.items() if name in known}
 
 
-def _lines(file: Path) -> Iterator[tuple[int, Any]]:
-    """The lines of somebody's JSON-lines file. Unlike a journal's, its last line is whole without a newline."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"answers file not found: {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as UTF-8 text: {error}") from error
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{file}, line {number}: not JSON lines ({error})") from error
-
-
-def _record(task: Task, file: Path, found: Located) -> dict[str, Any]:
-    entry = {
-        "version": task.version,
-        "prompt_hash": None,
-        "data_fingerprint": fingerprint(task, found.root),
-        "data": found.kind,
-        "frames": None,
-    }
+def _record(task: Task, file: Path, form: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": journal.SCHEMA,
         "id": secrets.token_hex(8),
@@ -161,12 +233,12 @@ def _record(task: Task, file: Path, found: Located) -> dict[str, Any]:
             "name": f"answers:{file.name}",
             "hash": None,
             "notes": ["answers made elsewhere"],
-            "settings": {},
+            "settings": {"format": form},
         },
         "frames": None,
-        "data": found.kind,
-        "protocol": {"sampler": None, "tasks": {task.name: entry}},
-        "tasks": {task.name: {**entry, "data_root": str(found.root)}},
+        "data": entry["data"],
+        "protocol": {"sampler": None, "tasks": {task.name: dict(entry)}},
+        "tasks": {task.name: dict(entry)},
         "started": journal.now(),
         "finished": journal.now(),
     }

@@ -5,17 +5,25 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.data import video_key
 from kangaroo_eval.errors import RunFailed
-from kangaroo_eval.journal import SCHEMA, last_answers, read_asked, read_lines, write_json, write_lines
+from kangaroo_eval.journal import (
+    SCHEMA,
+    last_answers,
+    last_verdicts,
+    read_asked,
+    read_lines,
+    write_json,
+    write_lines,
+)
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.task import Task
-from kangaroo_eval.types import Estimate, Sample, Score, ScoredSample
+from kangaroo_eval.task import Task, one, several
+from kangaroo_eval.types import Estimate, Sample, Score, ScoredSample, Tags
 
 # The default of --min-coverage, and what a number beside published ones needs whatever the threshold asked for.
 COMPARABLE_COVERAGE = 0.99
@@ -23,22 +31,46 @@ NOTHING = Estimate(None, None, 0, 0)
 
 
 def score_answers(
-    task: Task, samples: Iterable[Sample], answers: Mapping[str, Mapping[str, Any]], root: Path
+    task: Task,
+    samples: Iterable[Sample],
+    answers: Mapping[str, Mapping[str, Any]],
+    root: Path,
+    verdicts: Mapping[str, str] | None = None,
 ) -> Iterator[ScoredSample]:
-    """Both readers over every sample that has an `ok` answer, in the benchmark's order."""
+    """Both readers over every sample that has an `ok` answer, in the benchmark's order. `verdicts` are a judge's
+    replies by id, None where there is no judge."""
     for sample in samples:
         answer = answers.get(sample.id)
         if answer is None or answer["status"] != "ok":
             continue
-        text = answer["text"]
+        careful, official = rule_scores(task, sample, answer)
+        state = None
+        if careful is None or official is None:
+            assert task.judge is not None, f"{task.name} leaves {sample.id} undecided and has no judge"
+            reply = None if verdicts is None else verdicts.get(sample.id)
+            if reply is not None:
+                state = "ok"
+                careful = careful or task.judge.careful(sample, reply)
+                official = official or task.judge.official(sample, reply)
+            else:
+                state = "not_judged" if verdicts is None else "judge_failed"
         yield ScoredSample(
             id=sample.id,
             video=video_key(sample, root),
             target=sample.target,
-            careful=task.scorer(sample, text),
-            official=task.official(sample, text),
+            careful=careful,
+            official=official,
             tags=sample.tags,
+            judge=state,
         )
+
+
+def rule_scores(task: Task, sample: Sample, answer: Mapping[str, Any]) -> tuple[Score | None, Score | None]:
+    """What the careful and the official reader make of an answer without a judge."""
+    text, losses = answer["text"], answer.get("losses")
+    if losses and task.ranking:
+        return task.scorer(sample, text), task.ranking.score(sample, losses)
+    return task.scorer(sample, text), task.official(sample, text)
 
 
 def write_scores(path: Path, task: Task, scored: Iterable[ScoredSample]) -> None:
@@ -50,14 +82,16 @@ def write_scores(path: Path, task: Task, scored: Iterable[ScoredSample]) -> None
                 "id": each.id,
                 "video": each.video,
                 "target": each.target,
-                "careful": {
+                "careful": each.careful
+                and {
                     "answer": each.careful.answer,
                     "score": each.careful.value,
                     "rule": each.careful.rule,
                     "span": each.careful.span,
                 },
-                "official": {"answer": each.official.answer, "score": each.official.value},
+                "official": each.official and {"answer": each.official.answer, "score": each.official.value},
                 "tags": dict(each.tags),
+                **({"judge": each.judge} if each.judge else {}),
             }
             for each in scored
         ),
@@ -71,59 +105,88 @@ def read_scores(path: Path, task: str) -> list[ScoredSample]:
             id=line["id"],
             video=sys.intern(line["video"]),
             target=_shared(line["target"]),
-            careful=Score(
-                line["careful"]["score"],
-                _shared(line["careful"]["answer"]),
-                _shared(line["careful"]["rule"]),
-                tuple(line["careful"]["span"]) if line["careful"]["span"] else None,
-            ),
-            official=Score(line["official"]["score"], _shared(line["official"]["answer"])),
-            tags={sys.intern(key): sys.intern(value) for key, value in line["tags"].items()},
+            careful=_score(line["careful"]),
+            official=_score(line["official"]),
+            tags=_shared_tags(line["tags"]),
+            judge=_shared(line.get("judge")),
         )
         for line in read_lines(path / f"{task}.scores.jsonl")
     ]
+
+
+def _score(entry: Mapping[str, Any] | None) -> Score | None:
+    if entry is None:
+        return None
+    span = entry.get("span")
+    return Score(
+        entry["score"], _shared(entry["answer"]), _shared(entry.get("rule")), tuple(span) if span else None
+    )
 
 
 def _shared(text: str | None) -> str | None:
     return None if text is None else sys.intern(text)
 
 
-def _estimate(
-    task: Task, scored: Sequence[ScoredSample], pick: Callable[[ScoredSample], Score], macro: bool
-) -> Estimate:
-    if not scored:
-        return NOTHING
-    return estimate(
-        [
-            Point(
-                value=pick(each).value,
-                cluster=task.cluster(each),
-                group=each.tags[task.macro_over] if task.macro_over else "",
-                readable=pick(each).answer is not None,
-            )
-            for each in scored
-        ],
-        macro=macro,
-    )
+def _shared_tags(tags: Mapping[str, Any]) -> Tags:
+    return {
+        sys.intern(key): sys.intern(value) if isinstance(value, str) else tuple(map(sys.intern, value))
+        for key, value in tags.items()
+    }
 
 
-def _careful(each: ScoredSample) -> Score:
+Pick = Callable[[ScoredSample], Score | None]
+
+
+def _estimate(task: Task, scored: Sequence[ScoredSample], pick: Pick, macro: bool) -> Estimate:
+    points = [
+        Point(
+            value=score.value,
+            cluster=task.cluster(each),
+            group=(task.group(each) or "") if macro else "",
+            readable=score.answer is not None,
+        )
+        for each in scored
+        if (score := pick(each)) is not None
+    ]
+    undecided = len(scored) - len(points)
+    found = estimate(points, macro=macro) if points else NOTHING
+    # What is decided so far is not a mean over all: no value that could pass for one.
+    return replace(_hidden(found), undecided=undecided) if undecided else found
+
+
+def _careful(each: ScoredSample) -> Score | None:
     return each.careful
 
 
-def _official(each: ScoredSample) -> Score:
+def _official(each: ScoredSample) -> Score | None:
     return each.official
+
+
+def _readable_official(each: ScoredSample) -> Score | None:
+    """For a mean over what the judge could be understood in."""
+    assert each.official is not None
+    return each.official if each.official.answer is not None else replace(each.official, value=None)
 
 
 def _hidden(value: Estimate) -> Estimate:
     """Below the coverage threshold there is no score to misread: the counts stay, the value goes."""
-    return Estimate(None, None, value.n, value.unreadable)
+    return replace(value, value=None, stderr=None)
+
+
+def _plain(value: Estimate) -> dict[str, Any]:
+    """An estimate as files have it; `undecided` only where a judge is waited for."""
+    found = asdict(value)
+    if not value.undecided:
+        del found["undecided"]
+    return found
 
 
 def _pair(task: Task, scored: Sequence[ScoredSample], *, macro: bool, show: bool) -> dict[str, Any]:
-    both = {"careful": _careful, "official": _official}
-    found = {name: _estimate(task, scored, pick, macro) for name, pick in both.items()}
-    return {name: asdict(value if show else _hidden(value)) for name, value in found.items()}
+    picks: dict[str, Pick] = {"careful": _careful, "official": _official}
+    if task.valid and all(each.official is not None for each in scored):
+        picks["official_valid"] = _readable_official
+    found = {name: _estimate(task, scored, pick, macro) for name, pick in picks.items()}
+    return {name: _plain(value if show else _hidden(value)) for name, value in found.items()}
 
 
 def task_result(
@@ -134,76 +197,132 @@ def task_result(
     asked_with: Mapping[str, Any],
 ) -> dict[str, Any]:
     """One task's part of results.json. `statuses` counts every sample asked, the unanswered included; `groups`
-    are those of a macro mean that were asked; `asked_with` holds "data" (real or mini) and "min_coverage"."""
-    kind, min_coverage = asked_with["data"], asked_with["min_coverage"]
+    are those of a macro mean that were asked; `asked_with` holds "data" (real or mini), "min_coverage", and
+    where known the "judge" and the "total" of the benchmark's samples."""
+    statuses = _with_judge_failures(statuses, scored)
+    scored = [each for each in scored if each.judge != "judge_failed"]
     asked = sum(statuses.values())
     answered = statuses.get("ok", 0)
     coverage = answered / asked if asked else 0.0
     # A mean over the groups that happen to have answers would pass for the mean over all of them.
-    unanswered = sorted(filter(None, set(groups) - {_group(task, each) for each in scored}))
-    show = answered > 0 and coverage >= min_coverage and not unanswered
-    breakdown = {
-        tag: {
-            value: _pair(
-                task, [each for each in scored if each.tags.get(tag) == value], macro=False, show=show
-            )
-            for value in _values(scored, tag)
-        }
-        for tag in task.breakdown
-    }
-    status = "failed" if not answered else "ok" if show else "low_coverage"
+    unanswered = sorted(filter(None, set(groups) - {task.group(each) for each in scored}))
+    show = answered > 0 and coverage >= asked_with["min_coverage"] and not unanswered
+    status = _status(scored, answered, show)
+    kind = asked_with["data"]
     return {
         "label": f"{task.name}[mini]" if kind == "mini" else task.name,
         "title": task.title,
         "data": kind,
         "status": status,
         "metric": task.metric,
-        "scale": 1,
+        "scale": task.scale,
         "official_rule": task.official_rule,
+        "judge": asked_with.get("judge"),
         "asked": asked,
         "answered": answered,
         "coverage": coverage,
         "statuses": dict(statuses),
         **_pair(task, scored, macro=task.macro_over is not None, show=show),
-        "read_differently": sum(each.careful.answer != each.official.answer for each in scored),
+        **({"decided": _decided(task, scored)} if status == "not_judged" else {}),
+        "read_differently": sum(map(read_differently, scored)),
         "videos": len({each.video for each in scored}),
         "groups_without_answers": unanswered,
-        "breakdown": breakdown,
-        "published": _published(task, kind, asked, (status, coverage)),
+        "faults": dict(Counter(one(each.tags["fault"]) for each in scored if "fault" in each.tags)),
+        "breakdown": _breakdown(task, scored, show),
+        "published": _published(task, asked, (status, coverage), asked_with),
         "notes": list(task.notes),
     }
 
 
-def _values(scored: Sequence[ScoredSample], tag: str) -> list[str]:
-    """The values of a tag in order of first appearance, which is the benchmark's own order."""
-    return list(dict.fromkeys(each.tags[tag] for each in scored if tag in each.tags))
+def _with_judge_failures(statuses: Mapping[str, int], scored: Sequence[ScoredSample]) -> dict[str, int]:
+    """An answer that the judge did not reply about counts as `judge_failed`, not as `ok`."""
+    failed = sum(each.judge == "judge_failed" for each in scored)
+    if not failed:
+        return dict(statuses)
+    return {**statuses, "ok": statuses["ok"] - failed, "judge_failed": failed}
 
 
-def _group(task: Task, scored: ScoredSample) -> str | None:
-    return scored.tags[task.macro_over] if task.macro_over else None
+def _status(scored: Sequence[ScoredSample], answered: int, show: bool) -> str:
+    if not answered:
+        return "failed"
+    if not show:
+        return "low_coverage"
+    if all(each.target is None for each in scored):
+        return "no_labels"
+    return "not_judged" if any(each.judge == "not_judged" for each in scored) else "ok"
 
 
-def _published(task: Task, kind: str, asked: int, state: tuple[str, float]) -> dict[str, Any] | None:
+def _decided(task: Task, scored: Sequence[ScoredSample]) -> dict[str, Any]:
+    """What the rules decide where no judge was asked: a part, under its own name, never the headline."""
+    picks: dict[str, Pick] = {"careful": _careful, "official": _official}
+    return {
+        name: _plain(_estimate(task, [each for each in scored if pick(each)], pick, macro=False))
+        for name, pick in picks.items()
+    }
+
+
+def read_differently(each: ScoredSample) -> bool:
+    """Whether the two readers made different things of an answer that both have decided."""
+    careful, official = each.careful, each.official
+    if careful is None or official is None:
+        return False
+    if official.answer in ("right", "wrong"):
+        return careful.value != official.value
+    return careful.answer != official.answer
+
+
+def _breakdown(
+    task: Task, scored: Sequence[ScoredSample], show: bool
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Tag -> value -> both readers, values in order of first appearance, which is the benchmark's own order. A
+    sample with several values of a tag counts under each."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for tag in task.breakdown:
+        groups: dict[str, list[ScoredSample]] = {}
+        for each in scored:
+            for value in dict.fromkeys(several(each.tags.get(tag, ()))):
+                groups.setdefault(value, []).append(each)
+        found[tag] = {value: _pair(task, group, macro=False, show=show) for value, group in groups.items()}
+    return found
+
+
+def _published(
+    task: Task, asked: int, state: tuple[str, float], asked_with: Mapping[str, Any]
+) -> dict[str, Any] | None:
     if task.published is None:
         return None
-    why = None
-    status, coverage = state
-    if kind == "mini":
-        why = "mini data: made videos and questions, not the benchmark's"
-    elif asked < task.published.samples:
-        why = f"{asked} of the {task.published.samples} samples that the published number covers"
-    elif status != "ok":
-        why = f"status {status}"
-    elif coverage < COMPARABLE_COVERAGE:
-        why = f"{100 * coverage:.1f} % coverage"
+    why = _not_comparable(task, asked, state, asked_with)
+    other = task.published.other
     return {
         "table": task.published.table,
         "column": task.published.column,
         "columns": {name: list(where) for name, where in task.published.breakdown.items()},
-        "comparable": why is None,
-        "why": why,
-        "note": task.published.note,
+        "comparable": why is None and other is None,
+        "why": why or other,
+        "elsewhere": [each._asdict() for each in task.published.elsewhere],
+        "elsewhere_comparable": why is None,
     }
+
+
+def _not_comparable(
+    task: Task, asked: int, state: tuple[str, float], asked_with: Mapping[str, Any]
+) -> str | None:
+    """Why this result must not stand beside published ones, or None."""
+    assert task.published is not None
+    status, coverage = state
+    kind, total, judge = (asked_with.get(name) for name in ("data", "total", "judge"))
+    if kind == "mini":
+        return "mini data: made videos and questions, not the benchmark's"
+    wanted = max(task.published.samples or 0, total or 0)
+    if asked < wanted:
+        return f"{asked} of the {wanted} samples that the published number covers"
+    if status != "ok":
+        return f"status {status}"
+    if coverage < COMPARABLE_COVERAGE:
+        return f"{100 * coverage:.1f} % coverage"
+    if task.judge and judge and judge["model"] != task.judge.model:
+        return f"judged by {judge['model']}, the published numbers by {task.judge.model}"
+    return None
 
 
 def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
@@ -223,9 +342,15 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
                 read_scores(path, name),
                 statuses,
                 set(asked.values()),
-                {"data": entry["data"], "min_coverage": min_coverage},
+                {
+                    "data": entry["data"],
+                    "min_coverage": min_coverage,
+                    "judge": entry.get("judge"),
+                    "total": entry.get("samples"),
+                },
             ),
             **_damage(answers.values()),
+            **_judging(path, name),
         }
     model = record["model"]
     results = {
@@ -250,9 +375,33 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
 
 
 def is_stale(path: Path, task: str) -> bool:
-    """Whether the scores are not those of exactly the samples that have an `ok` answer."""
+    """Whether the scores are not those of exactly the samples that have an `ok` answer, or are older than what a
+    judge said."""
     answered = {name for name, line in last_answers(path, task).items() if line["status"] == "ok"}
-    return answered != {line["id"] for line in read_lines(path / f"{task}.scores.jsonl")}
+    scored = {line["id"]: line.get("judge") for line in read_lines(path / f"{task}.scores.jsonl")}
+    judged = {name for name, line in last_verdicts(path, task).items() if line["status"] == "ok"}
+    return answered != scored.keys() or any(
+        state in ("not_judged", "judge_failed") and name in judged for name, state in scored.items()
+    )
+
+
+def _judging(path: Path, task: str) -> dict[str, Any]:
+    """What the judge was asked and used, over all calls; nothing where there was none."""
+    lines = list(read_lines(path / f"{task}.judged.jsonl"))
+    if not lines:
+        return {}
+    costs = [line["cost"] for line in lines if line.get("cost") is not None]
+    return {
+        "judging": {
+            "replies": sum(line["status"] == "ok" for line in lines),
+            "failures": sum(line["status"] != "ok" for line in lines),
+            "from_cache": sum(bool(line.get("cached")) for line in lines),
+            "prompt_tokens": sum(line.get("prompt_tokens") or 0 for line in lines),
+            "completion_tokens": sum(line.get("completion_tokens") or 0 for line in lines),
+            "cost_usd": sum(costs) if costs else None,
+            "served_by": sorted({line["served_by"] for line in lines if line.get("served_by")}),
+        }
+    }
 
 
 def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

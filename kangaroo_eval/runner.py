@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
@@ -10,11 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kangaroo_eval import journal, results
+from kangaroo_eval import journal, judge, results
 from kangaroo_eval.answering import Answering, Progress
+from kangaroo_eval.endpoint import Endpoint
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import RunDir
-from kangaroo_eval.plan import RunConfig, TaskPlan, config_with_paths, frames_of, make_plan, protocol
+from kangaroo_eval.plan import (
+    RunConfig,
+    TaskPlan,
+    config_with_paths,
+    frames_of,
+    judge_of,
+    make_plan,
+    protocol,
+)
 from kangaroo_eval.protocols import Described, Model
 from kangaroo_eval.record import make_record, model_protocol
 from kangaroo_eval.registry import check_model, load_model
@@ -54,10 +64,10 @@ class Results:
                 "id": each.id,
                 "video": each.video,
                 "target": each.target,
-                "careful": each.careful.answer,
-                "careful_score": each.careful.value,
-                "official": each.official.answer,
-                "official_score": each.official.value,
+                "careful": each.careful and each.careful.answer,
+                "careful_score": each.careful and each.careful.value,
+                "official": each.official and each.official.answer,
+                "official_score": each.official and each.official.value,
                 **each.tags,
                 "text": answers[each.id]["text"],
             }
@@ -106,7 +116,7 @@ def run(
         record = _answer_and_score(directory, config, plans, model, progress)
         # The questions are not needed any more, and of a large benchmark they are most of what is held.
         del plans
-        refresh_stale(directory.path, record)
+        refresh_stale(directory, record)
         found = Results(directory.path, results.build(directory.path, record, config.min_coverage))
         _write_report(found)
         return found
@@ -122,6 +132,7 @@ def _answer_and_score(
     """Check the protocol, load the model, answer what is left, score every answer; the run record."""
     old = None if config.fresh else directory.record()
     _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
+    judges = _judges(config, plans)
     model = model or _load(config)
     if not isinstance(model, Described):
         log.warning("%s has no model_hash: a resumed run cannot tell whether its weights changed", model.name)
@@ -134,11 +145,34 @@ def _answer_and_score(
     directory.write_record(record)
     for plan in plans:
         Answering(directory, plan, config, model, progress).finish()
+    for plan in plans:
+        if plan.task.name in judges:
+            with contextlib.closing(judges[plan.task.name]) as endpoint:
+                judge.judge_answers(directory, plan.task, plan.everything, endpoint, _bar(plan, progress))
     record["finished"] = journal.now()
     directory.write_record(record)
     for plan in plans:
-        write_scores(directory.path, plan.task, plan.everything, plan.root)
+        write_scores(directory, plan.task, plan.everything, plan.root, record)
     return record
+
+
+def _judges(config: RunConfig, plans: Sequence[TaskPlan]) -> dict[str, Endpoint]:
+    """The judge of every judged task, tried out before hours of answers are made that it cannot judge."""
+    found: dict[str, Endpoint] = {}
+    for plan in plans:
+        asked = judge_of(config.judge, plan.task)
+        if asked:
+            found[plan.task.name] = Endpoint(asked, config.cache / "judge")
+    tried = {endpoint.config.model: endpoint for endpoint in found.values()}
+    for endpoint in tried.values():
+        endpoint.check()
+    return found
+
+
+def _bar(plan: TaskPlan, progress: Callable[[Progress], None] | None) -> judge.Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(Progress(f"{plan.label} judge", done, total, done))
 
 
 def _load(config: RunConfig) -> Model:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.types import Sample, Score, ScoredSample, View
+from kangaroo_eval.types import Cue, Sample, Score, ScoredSample, View
 
-METRICS = ("accuracy", "macro_accuracy")
-TABLES = ("III", "IV")
+METRICS = ("accuracy", "macro_accuracy", "judge_mean")
+TABLES = ("III", "IV", "V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Source:
 
     `folder` is its folder under the data root, `annotations` the files (patterns relative to it) that the
     data fingerprint is made of. `mini` is "module:function", called as `make(folder, parent)`, that makes a
-    small copy in the same layout, or None.
+    small copy in the same layout, or None. `hints` say how to get videos that are not in the usual download:
+    the beginning of their path below the folder -> what to do.
     """
 
     folder: str
@@ -30,19 +32,30 @@ class Source:
     licence: str
     citation: str
     mini: str | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+
+
+class Elsewhere(NamedTuple):
+    """A value published outside the paper's tables, in points (a judge's mean: on its own scale)."""
+
+    model: str
+    value: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """The published column this task compares with: `table` and `column` of the paper. `breakdown` gives
-    further columns: column name -> (tag, value). `samples` is how many samples the published number covers;
-    a run over fewer is not comparable."""
+    further columns: column name -> (tag, value). `samples` is how many samples the published number covers (None:
+    not published); a run over fewer, or not over the whole benchmark, is not comparable. `other` says why the column is not this task's (another split):
+    then nothing is put into it. `elsewhere` are values of this very task from other sources."""
 
     table: str
     column: str
-    samples: int
+    samples: int | None
     breakdown: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    note: str | None = None
+    other: str | None = None
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     def __post_init__(self) -> None:
         if self.table not in TABLES:
@@ -50,15 +63,81 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """How a language model judges what no rule decides.
+
+    `model` is the authors' judge and `parameters` its sampling (fields of a chat completion). `ask(sample,
+    text)` gives the messages as (role, content). `official` and `careful` read the judge's reply; one that
+    cannot be parsed gives the authors' failure value, and is unreadable (0) for the careful reader. Where
+    `again(sample, reply)` holds the authors ask once more, `attempts` times in all.
+    """
+
+    model: str
+    parameters: Mapping[str, float]
+    ask: Callable[[Sample, str], Sequence[tuple[str, str]]]
+    official: Callable[[Sample, str], Score]
+    careful: Callable[[Sample, str], Score]
+    again: Callable[[Sample, str], bool] = lambda sample, reply: False
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The official way of benchmarks that ask for no letter: the choice that the model finds most likely as the
+    reply to `prompt(sample)`. `score(sample, losses)` reads one mean token loss a choice."""
+
+    prompt: Callable[[Sample], str]
+    score: Callable[[Sample, Sequence[float]], Score]
+
+
+class Predicted(NamedTuple):
+    """One answer of a file of predictions; `sample` where the file carries the question and its label too."""
+
+    id: str
+    text: str
+    sample: Sample | None = None
+
+
+class Exported(NamedTuple):
+    """One answer on its way into a file: `text` as the model gave it, and the answer that was read (None:
+    unreadable)."""
+
+    sample: Sample
+    text: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """A benchmark's own form of predictions.
+
+    `read(path)` yields what the file (or folder) holds, and raises `ValueError` for any other; `write(rows)`
+    gives file name -> content, or is None where nobody takes such a file. `complete`: a submission that lacks a
+    sample is refused. `suffixes` are the endings such a file may have ("" for a folder).
+    """
+
+    name: str
+    about: str
+    read: Callable[[Path], Iterable[Predicted]]
+    write: Callable[[Sequence[Exported]], Mapping[str, str]] | None = None
+    complete: bool = False
+    suffixes: tuple[str, ...] = (".json",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One benchmark, or one named variant of it: the name is the protocol.
 
     `read(root)` yields the samples from the annotation files under `root`, the benchmark's folder, without
-    touching the videos; it raises `DataError` naming file, row and field. `prompt(sample, view)` is the user
-    turn. `scorer` is the careful reader, `official` the benchmark's own rule; both get the text after the
-    prefill. `metric` is one of `METRICS`; a macro mean is taken over the values of the tag `macro_over`.
-    `sampler` is the authors' own formula, used for `--sampler official`; `subtitles` says that the protocol
-    shows them, so that a run without a single subtitle file is refused.
+    touching the videos; it raises `DataError` naming file, row and field. A sample's tag "fault" says what is
+    wrong with its annotation; results count them. `prompt(sample, view)` is the user turn, `timed_text` gives
+    the subtitles that a model may place between the frames. `scorer` is the careful reader, `official` the
+    benchmark's own rule; both get the text after the prefill, and give None where only the `judge` can tell.
+    `metric` is one of `METRICS`; a mean is taken over the values of the tag `macro_over` where there is one.
+    `scale` is the best value of a judge's mean; `valid` asks for the official mean over readable verdicts too.
+    `sampler` is the authors' own formula, used for `--sampler official`; every frame is shown `repeat_frames`
+    times. `subtitles` says that the protocol shows them, so that a run without a single subtitle file is
+    refused. `other_ids(id)` tells ids of the benchmark's other parts in files of predictions.
     """
 
     name: str
@@ -67,12 +146,20 @@ class Task:
     source: Source
     read: Callable[[Path], Iterable[Sample]]
     prompt: Callable[[Sample, View], str]
-    scorer: Callable[[Sample, str], Score]
-    official: Callable[[Sample, str], Score]
+    scorer: Callable[[Sample, str], Score | None]
+    official: Callable[[Sample, str], Score | None]
     official_rule: str
     breakdown: tuple[str, ...]
     metric: str = "accuracy"
     macro_over: str | None = None
+    scale: int = 1
+    valid: bool = False
+    judge: Judging | None = None
+    ranking: Ranking | None = None
+    timed_text: Callable[[Sample, View], tuple[Cue, ...]] | None = None
+    repeat_frames: int = 1
+    predictions: tuple[Predictions, ...] = ()
+    other_ids: Callable[[str], bool] | None = None
     system: str | None = None
     prefill: str | None = None
     cluster_by: str = "video"
@@ -86,20 +173,38 @@ class Task:
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise UserError(f"task {self.name}: metric {self.metric!r} is not one of {', '.join(METRICS)}")
-        if (self.metric == "macro_accuracy") != (self.macro_over is not None):
-            raise UserError(
-                f"task {self.name}: macro_over goes with metric='macro_accuracy', and only with it"
-            )
-        if self.max_new_tokens < 1 or self.frames < 1:
-            raise UserError(f"task {self.name}: max_new_tokens and frames must be at least 1")
+        if self.macro_over is None and self.metric == "macro_accuracy":
+            raise UserError(f"task {self.name}: metric 'macro_accuracy' needs macro_over")
+        if self.macro_over is not None and self.metric == "accuracy":
+            raise UserError(f"task {self.name}: macro_over does not go with metric 'accuracy'")
+        if (self.metric == "judge_mean") != (self.scale != 1) or (self.scale != 1 and self.judge is None):
+            raise UserError(f"task {self.name}: judge_mean, scale and judge go together")
+        if min(self.max_new_tokens, self.frames, self.repeat_frames) < 1:
+            raise UserError(f"task {self.name}: max_new_tokens, frames and repeat_frames must be at least 1")
 
-    def group(self, sample: Sample) -> str | None:
+    def group(self, each: Sample | ScoredSample) -> str | None:
         """The group that the sample counts in where the metric is a mean over groups."""
-        return sample.tags[self.macro_over] if self.macro_over else None
+        return one(each.tags[self.macro_over]) if self.macro_over else None
 
     def cluster(self, scored: ScoredSample) -> str:
         """What this sample's standard error is clustered by: its video file, or one of its tags."""
-        return scored.video if self.cluster_by == "video" else scored.tags[self.cluster_by]
+        return scored.video if self.cluster_by == "video" else one(scored.tags[self.cluster_by])
+
+
+def judge_alone(sample: Sample, text: str) -> None:
+    """The reader of open answers: nothing but a judge can tell."""
+    return
+
+
+def one(value: str | tuple[str, ...]) -> str:
+    """A tag that has one value."""
+    assert isinstance(value, str), value
+    return value
+
+
+def several(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A tag's values, of which there may be one."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Folder:

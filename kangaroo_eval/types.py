@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Status = Literal["ok", "missing_video", "decode_error", "oom", "request_failed", "judge_failed"]
+
+Tags: TypeAlias = Mapping[str, "str | tuple[str, ...]"]
+"""What results are broken down by: name -> value, or the several values under each of which a sample counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,8 @@ class Video:
 
     `path` is a video file, an animated GIF, or the same folder as `frames_dir`. `start` and `end` bound the
     clip in seconds from the first visible frame. `frames_dir` is a folder of numbered pictures shown at `fps`
-    pictures a second. `subtitles` is the path of an SRT (or other subtitle) file, or None.
+    pictures a second. `subtitles` is the path of an SRT (or other subtitle) file, or None. `picture` is a further
+    picture that the question is about; it is shown after the clip, as its last frame.
     """
 
     path: str
@@ -28,11 +32,13 @@ class Video:
     subtitles: str | None = None
     frames_dir: str | None = None
     fps: float | None = None
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle: `text` is shown from `start` to `end`, in seconds from the first visible frame."""
+    """One subtitle: `text` is shown from `start` to `end`, in seconds from the first visible frame. `end` is
+    infinite where the file leaves it open."""
 
     start: float
     end: float
@@ -66,15 +72,17 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question of a benchmark. `target` is what a right answer must equal (a letter for multiple choice),
-    None where the labels are not public. `tags` are what results are broken down by."""
+    """One question of a benchmark. `target` is what a right answer must equal (a letter for multiple choice, a
+    text where a judge compares), None where the labels are not public. `facts` are further annotations that
+    scoring or the prompt needs, such as a judge's scoring points."""
 
     id: str
     video: Video
     question: str
     choices: tuple[str, ...] = ()
     target: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Tags = field(default_factory=dict)
+    facts: Tags = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +121,8 @@ class Response:
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a reader made of an answer. `value` is None where the rule leaves the sample out of its
-    denominator; `answer` is None when the text could not be read. `rule` and `span` say how it was read."""
+    denominator, or there is no label; `answer` is None when the text could not be read, and "right" or "wrong"
+    where a rule only compares with the label. `rule` and `span` say how it was read."""
 
     value: float | None
     answer: str | None
@@ -123,22 +132,26 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ScoredSample:
-    """One answered sample under both readers. `video` is what standard errors are clustered by."""
+    """One answered sample under both readers. `video` is what standard errors are clustered by. A score is None
+    where only a judge can give it; `judge` is then "not_judged" or "judge_failed", "ok" where one was asked."""
 
     id: str
     video: str
     target: str | None
-    careful: Score
-    official: Score
-    tags: Mapping[str, str]
+    careful: Score | None
+    official: Score | None
+    tags: Tags
+    judge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A metric: `value` and `stderr` on the metric's own scale (fractions 0-1), `n` samples in the
-    denominator, of which `unreadable` could not be read. None: not known, never 0."""
+    denominator, of which `unreadable` could not be read; `undecided` further ones wait for a judge. None: not
+    known, never 0."""
 
     value: float | None
     stderr: float | None
     n: int
     unreadable: int
+    undecided: int = 0

@@ -20,7 +20,7 @@ from torch import Tensor
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.config import kangaroo_tiny
-from kangaroo_eval.model.generation import Prefix, greedy, prefill
+from kangaroo_eval.model.generation import Prefix, greedy, mean_losses, prefill
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor, Turn
 from kangaroo_eval.model.tokenizer import TINY, load_tiny_tokenizer
@@ -240,16 +240,20 @@ class KangarooModel:
         """Answer in order. Reads a request and the siblings it announces, and nothing beyond."""
         stream = iter(requests)
         try:
-            for request in stream:
-                yield from self._respond_group([request, *islice(stream, request.siblings)])
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(str(error).splitlines()[0]) from error
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error):  # torch's allocator on CPU has no class of its own
-                raise MemoryError(str(error).splitlines()[0]) from error
-            raise
+            with _told_as_memory_error():
+                for request in stream:
+                    yield from self._respond_group([request, *islice(stream, request.siblings)])
         finally:
             self.forget()
+
+    def rank(self, request: Request, candidates: Sequence[str]) -> list[float]:
+        """The mean token loss of each candidate as the whole reply (protocol `ChoiceRanker`): its tokens and the
+        <|eot_id|> that ends it, which is what the model is trained on."""
+        prompt = self._prompt(request)
+        replies = [self.processor.reply_ids(candidate) for candidate in candidates]
+        with _told_as_memory_error(), _threads(self.threads):
+            prefix = self._read_prefix(request.frames, prompt.prefix)
+            return mean_losses(self.network, prefix, prompt.suffix, replies)
 
     def forget(self) -> None:
         """Free what is kept of the last video."""
@@ -327,6 +331,19 @@ class KangarooModel:
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+@contextmanager
+def _told_as_memory_error() -> Iterator[None]:
+    """What torch raises where memory is short, as the error that the harness knows."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error).splitlines()[0]) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # torch's allocator on CPU has no class of its own
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
 
 
 @contextmanager

@@ -88,6 +88,33 @@ def greedy(
     return replies
 
 
+@torch.inference_mode()
+def mean_losses(
+    model: KangarooForConditionalGeneration,
+    prefix: Prefix,
+    suffix: Sequence[int],
+    replies: Sequence[Sequence[int]],
+) -> list[float]:
+    """The mean over its tokens of -ln p of each reply (at least one id) after the prefix and the suffix.
+
+    One reply at a time, without padding: its loss does not depend on what it is compared with.
+    """
+    device = model.visual_tokens.device
+    losses = []
+    for reply in replies:
+        ids = torch.tensor([[*suffix, *reply]], device=device)
+        output = model.llm.model(input_ids=ids, past_key_values=prefix.cache(1), use_cache=True)
+        hidden = output.last_hidden_state[0, len(suffix) - 1 : -1]
+        logits = model.llm.lm_head(hidden).float()
+        loss = torch.nn.functional.cross_entropy(logits, ids[0, len(suffix) :])
+        if not torch.isfinite(loss):
+            raise ArithmeticError(
+                f"the loss of a reply is not finite in {hidden.dtype}: broken weights, or an overflow"
+            )
+        losses.append(float(loss))
+    return losses
+
+
 def stop_ids(model: KangarooForConditionalGeneration) -> set[int]:
     """Ids that end an answer."""
     ends = model.generation_config.eos_token_id

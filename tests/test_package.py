@@ -18,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
 
-CORE = {"types", "errors", "protocols", "rows", "task", "media", "answers", "metrics", "registry"}
-RUN = {"data", "plan", "journal", "results", "record", "answering", "rescore", "runner"}
+CORE = {"types", "errors", "protocols", "rows", "task", "media", "answers", "metrics", "registry", "endpoint"}
+READERS = {"answers", "closed", "official", "verdicts"}
+CAREFUL = {
+    f"careful_{part}" for part in ("clauses", "letters", "options", "roles", "tags", "text", "walk", "words")
+}
+RUN = {"data", "plan", "journal", "results", "record", "answering", "judge", "rescore", "runner"}
 # Part of the package -> the parts it may import. A part that is not listed is a mistake of this test.
 WALLS = {
     "__init__": {"runner"},
@@ -29,9 +33,22 @@ WALLS = {
     "rows": {"errors"},
     "task": {"types", "errors"},
     "media": {"types", "errors"},
-    "careful": set(),
-    "answers": {"types", "errors", "careful"},
+    "careful": CAREFUL,
+    **{part: CAREFUL for part in CAREFUL},
+    "answers": {"types", "errors", "careful", "official"},
+    "official": {"careful"},
+    "replies": {"careful"},
+    "captions": {"careful", "replies"},
+    "closed": {"careful", "captions", "replies"},
+    "chat": {"errors"},
+    "reply_cache": {"chat"},
+    "verdicts": {"careful"},
     "metrics": {"types"},
+    "endpoint": {"errors", "chat", "reply_cache"},
+    "prompts": {"types", "careful"},
+    "predictions": {"errors", "task"},
+    "judge": {"types", "task", "endpoint", "journal", "results"},
+    "export": {"errors", "registry", "task", "predictions", "journal", "results", "rescore"},
     "registry": {"errors", "protocols", "task"},
     "data": CORE,
     "plan": CORE | {"data"},
@@ -40,10 +57,10 @@ WALLS = {
     "record": CORE | {"plan", "journal"},
     "answering": CORE | {"plan", "journal", "record"},
     "runner": CORE | RUN | {"report"},
-    "rescore": CORE | RUN | {"report"},
+    "rescore": CORE | RUN | {"report", "predictions"},
     "report": {"types", "errors", "results", "journal"},
-    "cli": CORE | RUN | {"report"},
-    "tasks": {"types", "errors", "protocols", "rows", "task", "answers", "metrics"},
+    "cli": CORE | RUN | {"report", "predictions", "export"},
+    "tasks": {"types", "errors", "protocols", "rows", "task", "predictions", "prompts"} | READERS,
     "model": {"errors"},
     "model.adapter": {"errors", "types", "protocols", "media"},
     "train": {"model", "media", "miniworld", "types", "errors", "runner", "registry"},

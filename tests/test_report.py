@@ -65,6 +65,8 @@ def task_part(**change):
         "answered": 2700,
         "coverage": 1.0,
         "statuses": {"ok": 2700},
+        "scale": 1,
+        "faults": {},
         "read_differently": 3,
         "videos": 900,
         **pair,
@@ -75,6 +77,8 @@ def task_part(**change):
             "columns": {f"{name}_wo": ["duration", name] for name in ("short", "medium", "long")},
             "comparable": True,
             "why": None,
+            "elsewhere": [],
+            "elsewhere_comparable": True,
         },
         **change,
     }

@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import RunFailed, UserError
 
 INTERRUPTED = 130
@@ -85,6 +86,32 @@ def _path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UserError(f"{text}: {error}") from error
+
+
+def judge(options: argparse.Namespace) -> EndpointConfig | None:
+    """The judge that --judge asks for; its key is $OPENAI_API_KEY, which is shown and written nowhere."""
+    if not options.judge:
+        if options.judge_base_url or options.judge_price:
+            raise UserError("--judge-base-url and --judge-price go with --judge MODEL")
+        return None
+    return EndpointConfig(
+        model=options.judge,
+        base_url=options.judge_base_url,
+        api_key=os.environ.get("OPENAI_API_KEY"),
+        price=_price(options.judge_price),
+    )
+
+
+def _price(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        prompt, completion = map(float, text.split(","))
+    except ValueError:
+        raise UserError(
+            f"--judge-price {text!r}: give USD per million prompt and completion tokens, such as 10,30"
+        ) from None
+    return prompt, completion
 
 
 def cache_dir() -> Path:

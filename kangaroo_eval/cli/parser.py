@@ -9,6 +9,7 @@ COMMANDS = {
     "run": "infer, score and report (the default); the same line again resumes",
     "score": "score again, offline, or score answers made elsewhere",
     "report": "tables beside the published baselines",
+    "export": "a run's answers as the files that benchmarks and their servers take",
     "tasks": "list the benchmarks, or show one",
     "models": "list the models",
     "data": "find, check or make benchmark data",
@@ -61,6 +62,7 @@ def make_parser(script: str) -> Parser:
     _run(made["run"])
     _score(made["score"])
     _report(made["report"])
+    _export(made["export"])
     _tasks(made["tasks"])
     _models(made["models"])
     _data(made["data"])
@@ -86,6 +88,17 @@ def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-root", metavar="DIR", help="folder of the benchmarks (default: $KANGAROO_EVAL_DATA)"
     )
+
+
+def _judge(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--judge",
+        metavar="MODEL",
+        help="judge of judged tasks; official: the model each benchmark's authors use",
+    )
+    add("--judge-base-url", metavar="URL", help="an OpenAI-compatible server (default: OpenAI's)")
+    add("--judge-price", metavar="IN,OUT", help="USD per million tokens, for the cost in the record")
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +148,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="give a video up after this long",
     )
+    _judge(parser)
     add("--dry-run", action="store_true", help="tasks, samples, videos, missing files and frames; no model")
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
@@ -145,7 +159,8 @@ def _score(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", nargs="?", metavar="RUN", help="a run directory to score again")
     add("--task", help="with --answers: the task they answer")
-    add("--answers", metavar="FILE", help='JSON lines {"id", "text"}')
+    add("--answers", metavar="FILE", help='JSON lines {"id", "text"}, or the benchmark\'s own predictions')
+    add("--format", metavar="NAME", help="form of the file (default: found out; tasks show NAME lists them)")
     add("--output", "-o", "--output-path", metavar="DIR", help="where scores of --answers go")
     add("--ignore-unknown", action="store_true", help="leave out answers to unknown ids")
     add("--min-coverage", type=float, metavar="SHARE", help="below it there is no score (default 0.99)")
@@ -154,8 +169,20 @@ def _score(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="list the answers that the two readers read differently",
     )
+    _judge(parser)
     add("--json", action="store_true", help="one machine-readable line last")
     _where(parser)
+    _common(parser)
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run directory")
+    add("--format", required=True, metavar="NAME", help="jsonl, csv, or a form that tasks show NAME lists")
+    add("--task", help="where several tasks of the run have the form")
+    add("--reader", default="careful", help="careful or official: whose letters a submission is made of")
+    add("--output", "-o", "--output-path", metavar="DIR", help="default: RUN/export")
+    add("--data-root", metavar="DIR", help="folder of the benchmarks (default: where the run found them)")
     _common(parser)
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.cli.common import cache_dir, data_root, split
+from kangaroo_eval.cli.common import cache_dir, data_root, judge, split
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan
+from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan, missing_hints
 
 
 def command(options: argparse.Namespace) -> int:
@@ -62,6 +62,7 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         min_coverage=options.min_coverage,
         decode_timeout=options.decode_timeout,
         seed=options.seed,
+        judge=judge(options),
         command=tuple(options.command_line),
     )
 
@@ -123,6 +124,7 @@ def _dry_run(plans: tuple[TaskPlan, ...], config: RunConfig) -> str:
             f"{plan.label}: {len(plan.samples)} samples, {len(videos)} videos, {asked}; from {plan.root}"
         )
         lines += [f"  missing: {path}" for path in plan.missing]
+        lines += [f"  {hint}" for hint in missing_hints(plan)]
     return "\n".join(lines)
 
 

@@ -7,22 +7,28 @@ import json
 import sys
 from pathlib import Path
 
-from kangaroo_eval.cli.common import cache_dir, data_root
+from kangaroo_eval.cli.common import cache_dir, data_root, judge
 from kangaroo_eval.errors import UserError
 
 
 def command(options: argparse.Namespace) -> int:
     """Score a run again, or answers made elsewhere."""
     from kangaroo_eval.report import terminal
-    from kangaroo_eval.rescore import score_file, score_run
+    from kangaroo_eval.rescore import Scoring, score_file, score_run
     from kangaroo_eval.results import exit_code, summary
 
     if bool(options.run) == bool(options.answers):
         raise UserError("score needs a RUN directory, or --task T --answers FILE --output DIR")
-    root = data_root(options)
+    asked = Scoring(
+        data=options.data,
+        data_root=data_root(options),
+        cache=cache_dir(),
+        min_coverage=options.min_coverage,
+        judge=judge(options),
+    )
     if options.run:
         path = Path(options.run)
-        results = score_run(path, data_root=root, min_coverage=options.min_coverage)
+        results = score_run(path, asked)
     else:
         if not options.task or not options.output:
             raise UserError("--answers goes with --task T and --output DIR")
@@ -31,9 +37,9 @@ def command(options: argparse.Namespace) -> int:
             options.task,
             Path(options.answers),
             path,
-            data=(options.data, root, cache_dir()),
+            asked,
+            form=options.format,
             ignore_unknown=options.ignore_unknown,
-            min_coverage=0.99 if options.min_coverage is None else options.min_coverage,
         )
     options.exit_code = exit_code(results)
     if not options.quiet:
@@ -47,12 +53,13 @@ def command(options: argparse.Namespace) -> int:
 
 def _differences(path: Path, tasks: dict[str, object]) -> None:
     from kangaroo_eval.journal import last_answers
-    from kangaroo_eval.results import read_scores
+    from kangaroo_eval.results import read_differently, read_scores
 
     for task in tasks:
         answers = last_answers(path, task)
         for each in read_scores(path, task):
-            if each.careful.answer != each.official.answer:
+            if read_differently(each):
+                assert each.careful is not None and each.official is not None
                 print(
                     f"{task} {each.id}: careful {each.careful.answer} ({each.careful.rule}), official "
                     f"{each.official.answer}, target {each.target}: {answers[each.id]['text']!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.predictions import forms
 from kangaroo_eval.registry import get_task, task_names
 
 
@@ -28,7 +29,12 @@ def command(options: argparse.Namespace) -> int:
         "folder": task.source.folder,
         "annotations": ", ".join(task.source.annotations),
         "metric": task.metric + (f" over {task.macro_over}" if task.macro_over else ""),
+        "scale": f"0 to {task.scale}" if task.scale != 1 else None,
         "readers": f"careful, official ({task.official_rule})",
+        "judge": task.judge
+        and f"{task.judge.model} (the authors'), parameters {dict(task.judge.parameters)}",
+        "likelihood": "ranked where the model can" if task.ranking else None,
+        "predictions": "; ".join(f"{each.name}: {each.about}" for each in forms(task)),
         "breakdown": ", ".join(task.breakdown),
         "frames": task.frames,
         "official sampler": task.sampler,
@@ -36,6 +42,7 @@ def command(options: argparse.Namespace) -> int:
         "system": task.system,
         "prefill": task.prefill,
         "published": f"Table {published.table}, {published.column}" if published else None,
+        "shown as": f"every frame {task.repeat_frames} times" if task.repeat_frames > 1 else None,
         "mini copy": "yes" if task.source.mini else "no",
         "notes": "; ".join(task.notes) or None,
     }

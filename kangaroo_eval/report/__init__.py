@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
-from kangaroo_eval.report.tables import Table, breakdowns, overview, published_tables
+from kangaroo_eval.report.tables import Table, breakdowns, elsewhere, overview, published_tables
 
 _ANSI = {BOLD: "\x1b[1m", UNDERLINE: "\x1b[4m", GREY: "\x1b[90m"}
 _PLAIN = {BOLD: "*", UNDERLINE: "+", GREY: "-"}
@@ -21,12 +21,13 @@ def terminal(results: Mapping[str, Any], *, colour: bool = False) -> str:
     def style(text: str, mark: str) -> str:
         return f"{_ANSI[mark]}{text}\x1b[0m" if colour else text + _PLAIN[mark]
 
-    tables = [*published_tables(results, style), *breakdowns(results, most=1), overview(results)]
+    marked = published_tables(results, style)
+    tables = [*marked, *elsewhere(results), *breakdowns(results, most=1), overview(results)]
     legend = "bold: best open model, underlined: second, grey: proprietary value that Kangaroo beats"
     parts = [_text(table, "simple") for table in tables]
-    return "\n\n".join(
-        [parts[0], legend if colour else _PLAIN_LEGEND, *parts[1:]] if len(parts) > 1 else parts
-    )
+    if marked:
+        parts.insert(1, legend if colour else _PLAIN_LEGEND)
+    return "\n\n".join(parts)
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -39,6 +40,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     parts = ["# kangaroo-eval report", _markdown(overview(results)), *map(_markdown, tables)]
     if tables:
         parts.append(_MARKDOWN_LEGEND)
+    parts += map(_markdown, elsewhere(results))
     return "\n\n".join([*parts, *map(_markdown, breakdowns(results))]) + "\n"
 
 

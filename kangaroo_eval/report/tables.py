@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kangaroo_eval.report import published
@@ -19,18 +19,31 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def percent(estimate: Mapping[str, Any]) -> str:
-    """A fraction as points with its standard error: "55.9 ± 0.9"; a dash when there is no value."""
+def shown(estimate: Mapping[str, Any], scale: int = 1) -> str:
+    """An estimate with its standard error: a fraction as points ("55.9 ± 0.9"), a judge's mean on its own scale
+    ("1.44 ± 0.02"); a dash when there is no value."""
     if estimate["value"] is None:
         return "-"
-    shown = f"{100 * estimate['value']:.1f}"
-    return shown if estimate["stderr"] is None else f"{shown} ± {100 * estimate['stderr']:.1f}"
+    factor, digits = (100, 1) if scale == 1 else (1, 2)
+    text = f"{factor * estimate['value']:.{digits}f}"
+    return text if estimate["stderr"] is None else f"{text} ± {factor * estimate['stderr']:.{digits}f}"
 
 
-def _with_n(estimate: Mapping[str, Any], answered: int) -> str:
+def _with_n(task: Mapping[str, Any], reader: str) -> str:
     """An official rule may leave answers out of its denominator: then that is said beside its number."""
-    shown = percent(estimate)
-    return shown if estimate["n"] == answered else f"{shown} (n={estimate['n']})"
+    estimate = task[reader]
+    text = shown(estimate, task["scale"])
+    counted = estimate["n"] + estimate.get("undecided", 0)
+    return text if counted == task["answered"] else f"{text} (n={estimate['n']})"
+
+
+def _unit(tasks: Iterable[Mapping[str, Any]]) -> str:
+    """The unit in a column's heading, where all tasks share one."""
+    scales = {task["scale"] for task in tasks}
+    if len(scales) > 1:
+        return ""
+    scale = scales.pop()
+    return " %" if scale == 1 else f" 0-{scale}"
 
 
 def overview(results: Mapping[str, Any]) -> Table:
@@ -40,8 +53,8 @@ def overview(results: Mapping[str, Any]) -> Table:
         rows.append(
             [
                 task["label"],
-                _with_n(task["official"], task["answered"]),
-                percent(task["careful"]),
+                _with_n(task, "official"),
+                shown(task["careful"], task["scale"]),
                 f"{task['answered']}/{task['asked']}",
                 f"{100 * task['coverage']:.1f} %",
                 str(task["careful"]["unreadable"]),
@@ -52,10 +65,11 @@ def overview(results: Mapping[str, Any]) -> Table:
     run = results["run"]
     caveats = f" ({'; '.join(run['notes'])})" if run["notes"] else ""
     frames = f"{run['frames']} frames" if run["frames"] else "the tasks' own frames"
+    unit = _unit(results["tasks"].values())
     header = [
         "task",
-        "official %",
-        "careful %",
+        f"official{unit}",
+        f"careful{unit}",
         "answered",
         "coverage",
         "unreadable",
@@ -70,9 +84,10 @@ def overview(results: Mapping[str, Any]) -> Table:
 def _caveats(results: Mapping[str, Any]) -> list[str]:
     notes = [
         "official: the benchmark authors' own reader and denominator; careful: what a person would read, unreadable "
-        "counts as wrong; ±: standard error, clustered by video."
+        "counts as wrong; values in points unless a line below says otherwise; ±: standard error, clustered by video."
     ]
     for task in results["tasks"].values():
+        notes += _state_notes(task)
         bad = ", ".join(f"{count} {status}" for status, count in task["statuses"].items() if status != "ok")
         if bad:
             notes.append(f"{task['label']}: no answer for {bad}.")
@@ -97,19 +112,82 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def _state_notes(task: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a task's number: no judge, no labels, the judge, faults of the annotations."""
+    notes = []
+    if task["scale"] != 1:
+        notes.append(f"{task['label']}: a judge's mean, 0 to {task['scale']}, not per cent.")
+    if task["status"] == "not_judged":
+        open_ones = max(task[reader].get("undecided", 0) for reader in ("careful", "official"))
+        text = f"{task['label']}: not judged, {open_ones} answers wait for a judge (--judge)"
+        decided = task["decided"]["official"]
+        if decided["n"]:
+            text += f"; of the {decided['n']} that the official rule decides, {shown(decided, task['scale'])}"
+            text += " % are right" if task["scale"] == 1 else ""
+        notes.append(text + ".")
+    if task["status"] == "no_labels":
+        notes.append(
+            f"{task['label']}: its labels are not public; kangaroo-eval export writes the submission."
+        )
+    if task.get("judge") and task.get("judging"):
+        used = task["judging"]
+        cost = "" if used["cost_usd"] is None else f", {used['cost_usd']:.2f} USD"
+        notes.append(
+            f"{task['label']}: judged by {task['judge']['model']} ({used['replies']} replies, "
+            f"{used['prompt_tokens']}+{used['completion_tokens']} tokens{cost})."
+        )
+    if task.get("official_valid"):
+        valid = task["official_valid"]
+        notes.append(
+            f"{task['label']}: official over readable verdicts alone {shown(valid, task['scale'])} (n={valid['n']})."
+        )
+    notes += [
+        f"{task['label']}: {count} items with a fault: {what}." for what, count in task["faults"].items()
+    ]
+    return notes
+
+
 def breakdowns(results: Mapping[str, Any], most: int | None = None) -> list[Table]:
     """One table for every tag of every task (with `most`, for the first tags only)."""
     tables = []
     for task in results["tasks"].values():
         for tag, values in list(task["breakdown"].items())[:most]:
+            scale, unit = task["scale"], _unit([task])
             rows = [
-                [name, percent(pair["official"]), percent(pair["careful"]), str(pair["careful"]["n"])]
+                [name, shown(pair["official"], scale), shown(pair["careful"], scale), str(_count(pair))]
                 for name, pair in values.items()
             ]
-            header = [tag, "official %", "careful %", "n"]
+            if not rows:
+                continue
+            header = [tag, f"official{unit}", f"careful{unit}", "n"]
             tables.append(
                 Table(f"{task['label']} by {tag}, coverage {100 * task['coverage']:.1f} %", header, rows, [])
             )
+    return tables
+
+
+def _count(pair: Mapping[str, Any]) -> int:
+    """How many answers stand behind a line, waiting ones included."""
+    return int(pair["careful"]["n"] + pair["careful"].get("undecided", 0))
+
+
+def elsewhere(results: Mapping[str, Any]) -> list[Table]:
+    """Values published outside the paper's tables, with this run's beside them where it is comparable."""
+    tables = []
+    for task in results["tasks"].values():
+        published = task["published"]
+        if not published or not published.get("elsewhere"):
+            continue
+        rows = [[each["model"], f"{each['value']:g}", each["source"]] for each in published["elsewhere"]]
+        notes = [f"{task['label']} is not in this table: {published['why']}."]
+        if published["elsewhere_comparable"]:
+            notes = []
+            for reader in ("official", "careful"):
+                cell = _own_cell(task[reader], task, task["answered"])
+                rows.append([f"{results['run']['model']} ({reader})", cell, "this run"])
+        tables.append(
+            Table(f"{task['label']}: published elsewhere", ["Model", "Value", "Source"], rows, notes)
+        )
     return tables
 
 
@@ -176,4 +254,4 @@ def _own_row(
 
 def _own_cell(estimate: Mapping[str, Any], task: Mapping[str, Any], answered: int) -> str:
     counted = "" if estimate["n"] == answered else f", n={estimate['n']}"
-    return f"{percent(estimate)} ({100 * task['coverage']:.0f} %{counted})"
+    return f"{shown(estimate, task['scale'])} ({100 * task['coverage']:.0f} %{counted})"

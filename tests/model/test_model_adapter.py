@@ -13,7 +13,7 @@ import torch
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.model import adapter
 from kangaroo_eval.model.processing import Turn
-from kangaroo_eval.protocols import Described, FrameSized
+from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized
 from kangaroo_eval.types import Cue
 
 PROMPTS = ["What color?\n(A) red\n(B) blue", "How many?", "Describe the video in detail please."]
@@ -372,3 +372,34 @@ def test_wrong_options_are_named():
     with pytest.raises(UserError, match="batch_size 0"):
         adapter.load_tiny(batch_size=0)
     assert adapter.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4
+
+
+def plain_loss(model, request, candidate):
+    """Teacher forcing on the whole sequence at once, without a cache, in float64's summation order of torch."""
+    inputs = model.processor(request.prompt, request.frames.pixels, request.frames.times)
+    reply = torch.tensor([model.processor.reply_ids(candidate)])
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], reply], 1)
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    with torch.inference_mode():
+        logits = model.network(**inputs).logits[0, -reply.shape[1] - 1 : -1].float()
+    return float(-logits.log_softmax(-1).gather(-1, reply[0][:, None]).mean())
+
+
+def test_ranking_is_the_mean_token_loss_of_each_choice_as_the_reply(model, make_requests):
+    assert isinstance(model, ChoiceRanker)
+    (request,) = make_requests(PROMPTS[1:2])
+    choices = ("A", "red circle moves left", "one", "")
+    losses = model.rank(request, choices)
+    assert losses == pytest.approx([plain_loss(model, request, each) for each in choices], rel=1e-5)
+    assert len(set(losses)) == 4
+
+
+def test_ranking_between_two_answers_changes_neither(model, make_requests):
+    requests = make_requests(PROMPTS)
+    alone = [response.text for response in model.respond(requests)]
+    ranked, texts = [], []
+    for request, response in zip(requests, model.respond(requests), strict=True):
+        texts.append(response.text)
+        ranked.append(model.rank(dataclasses.replace(request, system=None), ("red", "blue")))
+    assert texts == alone
+    assert ranked == [model.rank(request, ("red", "blue")) for request in requests]
