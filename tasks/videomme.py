@@ -7,12 +7,14 @@ script that README points to. Subtitles at the sampled frames: look4u-ok/video-s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kangaroo_eval.answers import careful_choice, official_choice
+from kangaroo_eval.predictions import dump, field, objects
 from kangaroo_eval.rows import read_rows
-from kangaroo_eval.task import Folder, Published, Source, Task
+from kangaroo_eval.task import Exported, Folder, Predicted, Predictions, Published, Source, Task
 from kangaroo_eval.types import Cue, Sample, Video, View
 
 DURATIONS = ("short", "medium", "long")
@@ -49,6 +51,7 @@ def read_with_subtitles(root: Path) -> Iterator[Sample]:
                 "sub_category": row.tag("sub_category"),
                 "task_type": row.tag("task_type"),
             },
+            facts={"video_id": row.text("video_id")},
         )
 
 
@@ -77,6 +80,69 @@ def prompt_with_subtitles(sample: Sample, view: View) -> str:
     return f"This video's subtitles are listed below:\n{lines}\n{prompt(sample, view)}"
 
 
+_OLD_NAMES = {
+    "duration": "duration_category",
+    "domain": "video_category",
+    "sub_category": "video_subcategory",
+    "options": "choices",
+}
+"""Key of a result file -> what files from before the re-annotation of June 2024 call it."""
+
+
+def read_predictions(path: Path) -> Iterator[Predicted]:
+    """output_test_template.json filled in: videos with their questions, labels included. The official one, with its
+    commas too many, is read too; a question without a response has no answer."""
+    found = []
+    for video in objects(path):
+        questions = video.get("questions")
+        if not isinstance(questions, list):
+            raise ValueError("a video without its questions")
+        for question in questions:
+            name = field(question, "question_id")
+            if question.get("response") is not None:
+                found.append(Predicted(name, field(question, "response"), _predicted(video, question)))
+    return iter(found)
+
+
+def _predicted(video: Mapping[str, Any], question: Mapping[str, Any]) -> Sample | None:
+    """The question as the result file has it; None where its label is left out."""
+    if question.get("answer") not in tuple("ABCD"):
+        return None
+    tags = {name: field(video, name, _OLD_NAMES[name]) for name in ("duration", "domain", "sub_category")}
+    options = question.get("options", question.get(_OLD_NAMES["options"]))
+    if not isinstance(options, list) or len(options) != 4:
+        raise ValueError(f"{question['question_id']} has no four options")
+    return Sample(
+        id=field(question, "question_id"),
+        video=Video(field(video, "video_id")),
+        question=field(question, "question"),
+        choices=tuple(map(str, options)),
+        target=str(question["answer"]),
+        tags={**tags, "task_type": field(question, "task_type")},
+        facts={"video_id": field(video, "video_id")},
+    )
+
+
+def write_predictions(rows: Sequence[Exported]) -> dict[str, str]:
+    """The template filled in, as eval_your_results.py takes it."""
+    videos: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        tags, sample = row.sample.tags, row.sample
+        key = str(sample.facts["video_id"])
+        video = {"video_id": key, **{name: tags[name] for name in ("duration", "domain", "sub_category")}}
+        videos.setdefault(key, {**video, "questions": []})["questions"].append(
+            {
+                "question_id": sample.id,
+                "task_type": tags["task_type"],
+                "question": sample.question,
+                "options": list(sample.choices),
+                "answer": sample.target,
+                "response": row.text,
+            }
+        )
+    return {"videomme_results.json": dump(list(videos.values()))}
+
+
 VIDEOMME = Task(
     name="videomme",
     version=1,
@@ -93,12 +159,20 @@ VIDEOMME = Task(
     read=read,
     prompt=prompt,
     scorer=careful_choice,
-    official=official_choice("videomme", drop_unreadable=True),
+    official=official_choice("videomme", unreadable="drop"),
     official_rule="videomme",
     breakdown=("duration", "domain", "sub_category", "task_type"),
     max_new_tokens=64,
     frames=64,
     sampler="videomme",
+    predictions=(
+        Predictions(
+            name="videomme",
+            about="output_test_template.json with responses",
+            read=read_predictions,
+            write=write_predictions,
+        ),
+    ),
     published=Published(
         table="IV",
         column="overall_wo",
