@@ -238,7 +238,7 @@ def _refuse_missing(plans: Sequence[TaskPlan]) -> None:
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         told = "".join(f" {hint}." for plan in plans for hint in missing_hints(plan))
         raise DataError(
-            f"{len(missing)} videos are missing: {shown}.{told} Put them there, or go on without them with "
+            f"{len(missing)} video{'s are' if len(missing) > 1 else ' is'} missing: {shown}.{told} Put them there, or go on without them with "
             "--on-missing skip (their samples lower the coverage)"
         )
 

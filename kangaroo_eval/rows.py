@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,11 +41,18 @@ class Row:
         return value
 
     def number_of(self, field: str) -> float:
-        """An int or float."""
+        """An int or float that is not infinite or NaN."""
         value = self._values.get(field)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.wrong(field, "a number")
         return float(value)
+
+    def seconds(self, field: str) -> float:
+        """A number of at least 0."""
+        value = self.number_of(field)
+        if value < 0:
+            raise self.wrong(field, "a number of seconds, 0 or more")
+        return value
 
     def whole(self, field: str, below: int | None = None) -> int:
         """A whole number of at least 0, and smaller than `below`."""

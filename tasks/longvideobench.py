@@ -35,7 +35,7 @@ def reader(
 
 def _sample(folder: Folder, row: Row, subtitles: bool) -> Sample:
     choices = row.texts("candidates", least=2, most=5)
-    duration = row.number_of("duration")
+    duration = row.seconds("duration")
     told = folder.find(f"subtitles/{row.text('subtitle_path')}") if subtitles else None
     return Sample(
         id=row.text("id"),

@@ -84,7 +84,7 @@ def _video(folder: Folder, stem: str, part: Part, row: Row) -> Video:
     name = row.text("video")
     roots = (f"video/{part.root}", f"video/data0613/{part.root}", part.root, f"video/{Path(part.root).name}")
     path = folder.first(*(f"{each}/{name}" for each in roots))
-    start, end = (row.number_of("start"), row.number_of("end")) if part.bounded else (None, None)
+    start, end = (row.seconds("start"), row.seconds("end")) if part.bounded else (None, None)
     if stem == FRAMES:
         return Video(path, start, end, frames_dir=path, fps=FRAME_RATE)
     return Video(path, start, end)

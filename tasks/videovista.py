@@ -69,9 +69,8 @@ def _sample(folder: Folder, row: Row) -> Sample:
     choices = row.texts("Answer_Choices", least=2, most=5)
     ability = "reasoning" if kind in REASONING else "understanding" if kind in UNDERSTANDING else "unlisted"
     # As in the script: durations are those of the questions of understanding.
-    duration = next((name for least, name in DURATIONS if row.number_of("time") >= least), None)
-    if duration is None:
-        raise row.wrong("time", "seconds, 0 or more")
+    seconds = row.seconds("time")
+    duration = next(name for least, name in DURATIONS if seconds >= least)
     return Sample(
         id=row.name("question_id"),
         video=_video(folder, row),

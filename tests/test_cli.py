@@ -237,7 +237,7 @@ def test_duplicates_missing_fields_and_missing_videos_are_exit_6(tmp_path, capsy
     lacking = write_videomme(tmp_path / "lacking", [row], videos=False)
     assert "field 'answer' is missing" in refused(capsys, 6, *constant(lacking))
     gone = write_videomme(tmp_path / "gone", [VIDEOMME_ROW], videos=False)
-    assert "1 videos are missing" in refused(capsys, 6, *constant(gone))
+    assert "1 video is missing" in refused(capsys, 6, *constant(gone))
     assert run("data", "verify", "videomme", "--data-root", gone) == 6
     assert run(*constant(gone, "--on-missing", "skip", "-q")) == 2, "no answer at all"
 

@@ -242,7 +242,7 @@ def test_broken_subtitles_cost_only_the_task_that_needs_them(data, tmp_path):
 
 def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_path):
     (data / "videomme/data/video000002.mp4").unlink()
-    with pytest.raises(DataError, match=r"1 videos are missing: .*video000002.mp4"):
+    with pytest.raises(DataError, match=r"1 video is missing: .*video000002.mp4"):
         evaluate(
             "videomme",
             "kangaroo:no-such-folder-is-ever-looked-at",

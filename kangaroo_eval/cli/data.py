@@ -25,11 +25,11 @@ def command(options: argparse.Namespace) -> int:
         task = get_task(name)
         if options.action == "ls":
             here = root is not None and (root / task.source.folder).is_dir()
-            print(f"{task.name:24}{root / task.source.folder if root and here else 'not there'}")
+            print(f"{task.name:26}{root / task.source.folder if root and here else 'not there'}")
             continue
         found = locate(task, "mini" if options.action == "mini" else options.data, root, cache_dir())
         if options.action == "mini":
-            print(f"{task.name:24}{found.root}")
+            print(f"{task.name:26}{found.root}")
         else:
             broken += _verify(task, found)
     if broken:
@@ -39,11 +39,11 @@ def command(options: argparse.Namespace) -> int:
 
 def _verify(task: Task, found: Located) -> bool:
     samples = read_samples(task, found.root)
-    videos = {sample.video.path for sample in samples}
-    faults = {path: fault for path in sorted(videos) if (fault := _fault(path))}
+    videos = {sample.video.path: sample.video for sample in samples}
+    faults = {path: fault for path, video in sorted(videos.items()) if (fault := _fault(video))}
     missing = sum(fault == "missing" for fault in faults.values())
     print(
-        f"{task.name:24}{found.kind}: {len(samples)} samples, {len(videos)} videos, {missing} missing, "
+        f"{task.name:26}{found.kind}: {len(samples)} samples, {len(videos)} videos, {missing} missing, "
         f"{len(faults) - missing} unreadable"
     )
     for path, fault in list(faults.items())[:20]:
@@ -51,14 +51,14 @@ def _verify(task: Task, found: Located) -> bool:
     return bool(faults)
 
 
-def _fault(path: str) -> str | None:
+def _fault(video: Video) -> str | None:
     """What keeps a video from being decoded, as far as its index tells (no frame is decoded in full)."""
     from kangaroo_eval.media import probe
 
-    if not os.path.exists(path):
+    if not os.path.exists(video.path):
         return "missing"
     try:
-        absent = probe(Video(path)).absent
+        absent = probe(Video(video.path, frames_dir=video.frames_dir, fps=video.fps)).absent
     except MediaError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return str(error).removeprefix(f"{video.path}: ")
     return f"cut short, {absent} frames are not in the file" if absent else None

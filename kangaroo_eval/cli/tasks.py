@@ -12,8 +12,9 @@ from kangaroo_eval.registry import get_task, task_names
 def command(options: argparse.Namespace) -> int:
     """List the tasks, or show one: source, licence, prompt parts, readers, frames, citation."""
     if options.action == "ls":
+        width = max(map(len, task_names())) + 2
         for name in task_names():
-            print(f"{name:24}{get_task(name).title}")
+            print(f"{name:{width}}{get_task(name).title}")
         return 0
     if options.action != "show" or not options.name:
         raise UserError(f"tasks {options.action!r}: give `tasks ls` or `tasks show NAME`")
