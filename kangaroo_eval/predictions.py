@@ -213,8 +213,12 @@ class Found(NamedTuple):
 
 def read_predictions(task: Task, path: Path, name: str | None) -> Found:
     """What a file holds, in the form called `name`, else in the first that fits. `UserError` says why none does."""
-    if not path.exists():
-        raise UserError(f"answers file not found: {path}")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"answers file not found: {path}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
     suffix = "" if path.is_dir() else path.suffix.lower() or ".json"
     tried = [form(task, name)] if name else [each for each in forms(task) if suffix in each.suffixes]
     if not tried and not path.is_dir():

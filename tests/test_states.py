@@ -209,13 +209,13 @@ def test_data_verify_looks_into_folders_of_frames(minis, monkeypatch, capsys):
     words = ["data", "verify", "seedbench_video", "--data", "mini"]
     assert main(words) == 0
     assert "12 samples, 12 videos, 0 missing, 0 unreadable" in capsys.readouterr().out
-    pictures = sorted((minis / "seedbench").rglob("1.png"))
-    content = pictures[0].read_bytes()
+    folder = next((minis / "seedbench").rglob("1.png")).parent
+    whole = {picture: picture.read_bytes() for picture in folder.glob("*.png")}
     try:
-        for picture in pictures[0].parent.glob("*.png"):
-            picture.write_bytes(b"x" * picture.stat().st_size)
+        for picture, content in whole.items():
+            picture.write_bytes(b"x" * len(content))
         assert main(words) == 6
         assert "1 unreadable" in capsys.readouterr().out
     finally:
-        for picture in pictures[0].parent.glob("*.png"):
+        for picture, content in whole.items():
             picture.write_bytes(content)
