@@ -66,8 +66,9 @@ class AppendOnly:
 
     def append(self, records: Sequence[Mapping[str, object]]) -> None:
         """Add one line a record. On a full disk what was there stays whole, and `RunFailed` says so."""
+        # Half a sign (a lone surrogate) is written as its escape, which is JSON: UTF-8 cannot hold it.
         data = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode(
-            "utf-8", errors="surrogatepass"
+            "utf-8", errors="backslashreplace"
         )
         try:
             written = 0
@@ -129,7 +130,7 @@ def _replace(path: Path, texts: Iterable[str]) -> None:
     try:
         with part.open("wb") as file:
             for text in texts:
-                file.write(text.encode("utf-8", errors="surrogatepass"))
+                file.write(text.encode("utf-8", errors="backslashreplace"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kangaroo_eval import journal, judge, predictions, results
-from kangaroo_eval.data import CHOICES, fingerprint, locate, read_samples, video_key
+from kangaroo_eval.data import CHOICES, annotation_files, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.journal import RunDir
@@ -128,9 +129,9 @@ def _own_gold(task: Task, file: Path, entry: Mapping[str, Any]) -> Annotated:
     """The samples that a file of predictions carries itself."""
     if not file.exists():
         raise DataError(f"{task.name}: the labels came with {file}, which is gone: score it anew")
-    found = predictions.read_predictions(task, file, entry["format"])
     if _hash(file) != entry["data_fingerprint"]:
         raise DataError(f"{task.name}: {file} has changed since it was scored: score it anew")
+    found = predictions.read_predictions(task, file, entry["format"])
     mine = predictions.own(task, file, found.answers).answers.values()
     return Annotated([each.sample for each in mine if each.sample is not None], Path())
 
@@ -138,7 +139,7 @@ def _own_gold(task: Task, file: Path, entry: Mapping[str, Any]) -> Annotated:
 def _hash(file: Path) -> str:
     digest = hashlib.sha256()
     for each in sorted(file.rglob("*.json")) if file.is_dir() else [file]:
-        digest.update(each.name.encode() + b"\0" + hashlib.sha256(each.read_bytes()).digest())
+        digest.update(os.fsencode(each.name) + b"\0" + hashlib.sha256(each.read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -160,10 +161,10 @@ def score_file(
     task = get_task(name)
     found = predictions.read_predictions(task, answers, form)
     given, others = predictions.own(task, answers, found.answers)
-    if others:
-        log.warning("%s: %d answers to other parts of the benchmark are left out", task.name, others)
     annotated, entry = _annotated(task, answers, found.form.name, given, asked)
     samples, root = annotated
+    if others:
+        log.warning("%s: %d answers to other parts of the benchmark are left out", task.name, others)
     texts = _texts(answers, given, samples, ignore_unknown)
     with RunDir(output) as directory:
         if directory.record() is not None:
@@ -193,17 +194,14 @@ def _annotated(
     """Samples from the annotations, else from the file itself, and what the record says of them."""
     base = {"version": task.version, "prompt_hash": None, "frames": None}
     own = [each.sample for each in given.values() if each.sample is not None]
-    try:
-        kind = "mini" if asked.data == "mini" else "real"
-        found = locate(task, kind, asked.data_root, asked.cache)
-        samples = read_samples(task, found.root)
-    except DataError as error:
-        if len(own) < len(given) or not own or asked.data == "mini":
-            raise
-        log.warning("%s; the labels are those that %s carries", error, answers)
+    if own and len(own) == len(given) and not _has_annotations(task, asked):
+        log.warning("%s: no annotations; the labels are those that %s carries", task.name, answers)
         gold = str(answers.resolve())
         entry = {**base, "data": "real", "data_fingerprint": _hash(answers), "gold": gold, "format": form}
         return Annotated(own, Path()), entry
+    kind = "mini" if asked.data == "mini" else "real"
+    found = locate(task, kind, asked.data_root, asked.cache)
+    samples = read_samples(task, found.root)
     return Annotated(samples, found.root), {
         **base,
         "data": found.kind,
@@ -213,16 +211,43 @@ def _annotated(
     }
 
 
+def _has_annotations(task: Task, asked: Scoring) -> bool:
+    """Whether there is anything to read labels from; damaged annotations are there, and a mistyped folder is for
+    `locate` to refuse."""
+    if asked.data == "mini" or (asked.data_root is not None and not asked.data_root.is_dir()):
+        return True
+    return asked.data_root is not None and bool(
+        annotation_files(task.source.annotations, asked.data_root / task.source.folder)
+    )
+
+
 def _texts(
     file: Path, given: Mapping[str, Predicted], samples: Sequence[Sample], ignore_unknown: bool
 ) -> dict[str, str]:
-    known = {sample.id for sample in samples}
-    unknown = [each for each in given if each not in known]
-    if unknown and not ignore_unknown:
-        raise UserError(
-            f"{file}: {len(unknown)} unknown ids ({', '.join(unknown[:5])}); leave them out with --ignore-unknown"
-        )
-    return {name: each.text for name, each in given.items() if name in known}
+    known = {sample.id: sample for sample in samples}
+    unknown = [name for name in given if name not in known]
+    others = [name for name, each in given.items() if name in known and _is_other(each.sample, known[name])]
+    for what, names in (("unknown ids", unknown), ("answers to other questions or labels than", others)):
+        if names and not ignore_unknown:
+            where = "" if names is unknown else "the annotations' "
+            raise UserError(
+                f"{file}: {len(names)} {what} {where}({', '.join(names[:5])}); leave them out with --ignore-unknown"
+            )
+    left_out = {*unknown, *others}
+    return {
+        name: each.text
+        for name, each in given.items()
+        if name not in left_out and each.text is not None
+    }
+
+
+def _is_other(own: Sample | None, annotated: Sample) -> bool:
+    """Whether the file's own question or label is not the annotations': another version of the benchmark, whose
+    answers must not be scored by these labels."""
+    if own is None:
+        return False
+    differs = own.question != "" and own.question.split() != annotated.question.split()
+    return differs or own.target != annotated.target
 
 
 def _record(task: Task, file: Path, form: str, entry: dict[str, Any]) -> dict[str, Any]:

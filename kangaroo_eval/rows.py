@@ -172,7 +172,7 @@ def read_nested(file: Path) -> Iterator[tuple[tuple[str, str], Row]]:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"{file} cannot be read as JSON: {error}") from error
 
@@ -203,7 +203,7 @@ def _tsv_rows(file: Path) -> list[Any]:
 def _jsonl_rows(file: Path) -> list[Any]:
     rows = []
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read as text: {error}") from error
     for number, line in enumerate(lines, 1):

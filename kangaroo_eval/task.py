@@ -91,10 +91,11 @@ class Ranking:
 
 
 class Predicted(NamedTuple):
-    """One answer of a file of predictions; `sample` where the file carries the question and its label too."""
+    """One answer of a file of predictions, None where the file has the question but no answer to it; `sample`
+    where the file carries the question and its label too."""
 
     id: str
-    text: str
+    text: str | None
     sample: Sample | None = None
 
 

@@ -1,13 +1,4 @@
-"""The careful reader of multiple-choice answers: what a person would read, or nothing.
-
-What the writer settles on in the end counts. A letter that the writer rejects is no choice, an article or a name
-("A man", "Vitamin C") is no letter, and refusals, enumerations and error texts are unreadable.
-
-The work is split: `careful_text` makes the reply ready and keeps every place, `careful_tags` finds answers in a
-machine's form, `careful_letters` and `careful_roles` find letters and what is said of them, `careful_walk` reads
-verdicts on one option after the other, `careful_words`, `careful_options` and `careful_clauses` find what the words
-describe. `careful_weigh` weighs what they found.
-"""
+"""The way through a reply: what is looked at first, and what a reading of it rests on."""
 
 from __future__ import annotations
 
@@ -15,9 +6,9 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
-from kangaroo_eval.careful_options import OptionSet, letters_of, option_set, plain
-from kangaroo_eval.careful_tags import best_scored, tagged
-from kangaroo_eval.careful_text import (
+from kangaroo_eval.careful.options import OptionSet, letters_of, option_set, plain
+from kangaroo_eval.careful.tags import best_scored, tagged
+from kangaroo_eval.careful.text import (
     Compact,
     answer_after_thought,
     fold,
@@ -26,10 +17,7 @@ from kangaroo_eval.careful_text import (
     without_markup,
     without_tokens,
 )
-from kangaroo_eval.careful_weigh import UNREADABLE, Reading, both_of, shifted, weigh, word
-
-__all__ = ["Reading", "careful", "letters_of", "plain"]
-
+from kangaroo_eval.careful.weigh import UNREADABLE, Reading, both_of, shifted, weigh, word
 
 _SHORT = re.compile(r"\s{0,8}[\"'*(\[]{0,3}([A-Za-z])[\"'*)\].,:]{0,3}\s{0,8}")
 _SHORT_STATED = re.compile(
@@ -176,7 +164,7 @@ def _read_prose(text: str, options: OptionSet, depth: int) -> Reading:
 
 
 def _takes_back(found: re.Match[str], text: str, options: OptionSet) -> bool:
-    mark = found["mark"].lower()
+    mark = re.sub(r"^(?:but|and|oh|well|ok)\s+", "", found["mark"].lower())
     before = text[: found.start("mark")]
     if not re.search(r"[^\W_]", before):
         return False
@@ -184,19 +172,17 @@ def _takes_back(found: re.Match[str], text: str, options: OptionSet) -> bool:
         r"\b(?:so|yes|and|or|is|not|say|says|said|am|i'm|i am|be)\s*[,:]?\s*$", before[-24:], re.IGNORECASE
     ) and mark in ("no", "sorry", "actually", "wait"):
         return False
-    if mark == "no" and (found["lead"][:1] == ":" or not _plain_no(found, text, options)):
-        return False
-    if mark == "no" and not _plain_no(found, text, options):
+    if mark == "no" and (found["lead"][:1] == ":" or not _plain_no(found, text)):
         return False
     if mark == "rather" and re.match(r"\s*than", text[found.end("mark") :]):
         return False
     return mark != "no" or not options.yes_no
 
 
-def _plain_no(found: re.Match[str], text: str, options: OptionSet) -> bool:
+def _plain_no(found: re.Match[str], text: str) -> bool:
     """ "A? No, B": not the verdict "A. ... - No" that ends a line."""
     rest = text[found.end() :]
     if found["tail"].strip() == "" and found["tail"] != "":
-        return bool(re.match(r"[\"'(*]{0,2}[A-Z]\b[^a-z]", rest)) or False
+        return bool(re.match(r"[\"'(*]{0,2}[A-Z]\b[^a-z]", rest))
     before = text[: found.start("mark")]
     return "\n" not in before.strip() and bool(rest.strip())
