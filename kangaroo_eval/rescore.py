@@ -234,11 +234,7 @@ def _texts(
                 f"{file}: {len(names)} {what} {where}({', '.join(names[:5])}); leave them out with --ignore-unknown"
             )
     left_out = {*unknown, *others}
-    return {
-        name: each.text
-        for name, each in given.items()
-        if name not in left_out and each.text is not None
-    }
+    return {name: each.text for name, each in given.items() if name not in left_out and each.text is not None}
 
 
 def _is_other(own: Sample | None, annotated: Sample) -> bool:

@@ -99,8 +99,8 @@ def read_predictions(path: Path) -> Iterator[Predicted]:
             raise ValueError("a video without its questions")
         for question in questions:
             name = field(question, "question_id")
-            if question.get("response") is not None:
-                found.append(Predicted(name, field(question, "response"), _predicted(video, question)))
+            said = None if question.get("response") is None else field(question, "response")
+            found.append(Predicted(name, said, _predicted(video, question)))
     return iter(found)
 
 
