@@ -10,12 +10,14 @@ import string
 from collections.abc import Sequence
 
 # Where a letter stands, most trusted first; the place decides among equals, later wins.
+# fmt: off
 _PHRASES = (
-    "the answer is|answer is|the correct answer is|correct answer is|the best answer is|best answer is"
-    "|the correct option is|correct option is|the best option is|best option is|the choice is|choice is"
-    "|the correct choice is|correct choice is|i choose|i select|i pick|my answer is|my choice is"
-    "|옵션|정답은|답은|답:|答案是|答案为|选|答えは"
-).split("|")
+    "the answer is", "answer is", "the correct answer is", "correct answer is", "the best answer is",
+    "best answer is", "the correct option is", "correct option is", "the best option is", "best option is",
+    "the choice is", "choice is", "the correct choice is", "correct choice is", "i choose", "i select", "i pick",
+    "my answer is", "my choice is", "옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは",
+)
+# fmt: on
 
 
 def lmms_eval(text: str, options: Sequence[str]) -> str | None:
