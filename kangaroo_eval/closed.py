@@ -7,13 +7,13 @@ contradict each other are unreadable.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from kangaroo_eval.captions import caption_matching
-from kangaroo_eval.careful import Reading, letters_of
-from kangaroo_eval.replies import CHANGE, FAILURES, WIDTH, clean, unreadable
+from kangaroo_eval.careful import Reading
+from kangaroo_eval.replies import CHANGE, FAILURES, clean, unreadable
 
-__all__ = ["caption_matching", "numeric", "yes_no"]
+__all__ = ["caption_matching", "yes_no"]
 
 # --- yes or no -----------------------------------------------------------------------------------------------
 
@@ -104,84 +104,3 @@ def _verdicts(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
             continue
         begin, end = said.span(name)
         yield name, (start + begin, start + end)
-
-
-# --- a number ------------------------------------------------------------------------------------------------
-
-_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
-    "nineteen",
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_VALUES = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
-_VALUES |= {word: float(value) for value, word in enumerate(_WORDS)}
-_VALUES |= {word: 10.0 * value for value, word in enumerate(_TENS, 2)}
-_VALUES |= {f"{ten} {_WORDS[i]}": _VALUES[ten] + i for ten in _TENS for i in range(1, 10)}
-_FIGURE = (
-    r"(?<![\w.,/:])(?P<number>[-+]?[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|"
-    + "|".join(re.escape(word).replace("\\ ", "[ -]") for word in sorted(_VALUES, key=len, reverse=True))
-    + r")(?![\w/:]|[.,][0-9])"
-)
-_COUNTED = re.compile(
-    r"[\W_]*(?:(?:the|answer|response|is|it|it's|there|are|was|were|i|we|count|counted|see|think|believe|total|of|in|about"
-    rf"|approximately|exactly|only|so|a|he|she|they)\b\W*)*?{_FIGURE}(?: \w+){{0,2}}[\W_]*",
-    re.IGNORECASE,
-)
-_SUMMED = re.compile(
-    rf"\b(?:answer|total|count|number|sum|result)\b[^.\n0-9]{{0,40}}?(?:\b(?:is|was|are|of|to)\b|[:=])[\W_]*{_FIGURE}",
-    re.IGNORECASE,
-)
-
-
-def numeric(text: str, options: Sequence[str]) -> Reading | None:
-    """Read a number as the option that says it: "3" is the option whose text is 3, and not the third.
-
-    None: the options are not different numbers of one unit, or the reply states no number, several, or a letter.
-    A reading without an answer: it states a number that is no option.
-    """
-    places = _option_numbers(options)
-    if len(places) < 2 or FAILURES.search(text):
-        return None
-    text = clean(text)
-    letters = letters_of(options)
-    if re.search(rf"(?<!\w)(?:[{letters[1:]}](?![\w'])|[A{letters.lower()}][).:])", text):
-        return None
-    # "one" may be a pronoun, and "not 2" states nothing.
-    figures = [
-        each
-        for each in re.finditer(_FIGURE, text, re.IGNORECASE)
-        if each[0].lower() != "one"
-        and not re.search(r"\b(?:not|n't) $", text[max(0, each.start() - 5) : each.start()])
-    ]
-    values = {_value(each["number"]) for each in figures}
-    found: re.Match[str] | None = next(reversed(list(_SUMMED.finditer(text))), None)
-    if len(values) < 2:
-        found = _COUNTED.fullmatch(text) or found
-    if found is None and len(values) == 1 and not values.isdisjoint(places):
-        found = figures[0]
-    if found is None:
-        return None
-    place = places.get(_value(found["number"]))
-    return Reading(None if place is None else letters[place], "numeric", found.span("number"))
-
-
-def _option_numbers(options: Sequence[str]) -> dict[float, int]:
-    """Value -> place of the option; empty unless every option is a number of the same unit and all differ."""
-    found = [
-        re.fullmatch(
-            rf"\s*(?:[(\[]?[A-Z][)\].:]\s+)?{_FIGURE}\s*(?P<unit>\D*?)s?[\s.]*",
-            option.translate(WIDTH),
-            re.IGNORECASE,
-        )
-        for option in options
-    ]
-    numbers = [each for each in found if each is not None]
-    places = {_value(each["number"]): place for place, each in enumerate(numbers)}
-    same = len({each["unit"].lower() for each in numbers}) == 1
-    return places if same and len(places) == len(options) else {}
-
-
-def _value(said: str) -> float:
-    word = said.lower().replace("-", " ").strip()
-    return _VALUES[word] if word in _VALUES else float(said.replace(",", ""))

@@ -9,21 +9,22 @@ from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.predictions import form, forms
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.rescore import load_annotated
-from kangaroo_eval.task import Exported, Task
+from kangaroo_eval.task import Exported, Predictions, Task
 
 READERS = ("careful", "official")
 
 
 def export_run(
-    path: Path, name: str | None, fmt: str, *, reader: str = "careful", data_root: Path | None = None
+    path: Path, name: str | None, fmt: str, *, reader: str | None = None, data_root: Path | None = None
 ) -> dict[str, str]:
     """File name -> content of the run's answers to one task in the form `fmt`.
 
-    `name` may be left out where one task of the run has that form. Forms of letters take what `reader` read; an
+    `name` may be left out where one task of the run has that form. Forms of letters take what `reader` read
+    (None: the careful one, or the choice ranked first where the model ranked them); an
     unreadable answer is written as the form writes none, never as a guess. A submission that lacks samples is
     refused, naming how many and which.
     """
-    if reader not in READERS:
+    if reader not in (None, *READERS):
         raise UserError(f"--reader {reader!r}: choose one of {', '.join(READERS)}")
     record = journal.read_record(path)
     if record is None:
@@ -38,11 +39,16 @@ def export_run(
             f"the scores of {task.name} are not of its answers: kangaroo-eval score {path} makes them anew"
         )
     scored = {each.id: each for each in results.read_scores(path, task.name)}
+    answers = journal.last_answers(path, task.name)
+    ranked = any(answer.get("losses") for answer in answers.values())
     rows = []
     for sample in samples:
         if sample.id in scored:
-            score = getattr(scored[sample.id], reader)
-            rows.append(Exported(sample, "", score.answer if score else None))
+            score = getattr(scored[sample.id], reader or ("official" if ranked else "careful"))
+            answer = answers[sample.id]
+            text = None if answer.get("refused") else answer["text"]
+            rows.append(Exported(sample, text, score.answer if score else None))
+    _check_size(wanted, len(samples), record["tasks"][task.name]["data"])
     if wanted.complete and len(rows) < len(samples):
         lacking = [each.id for each in samples if each.id not in scored]
         raise UserError(
@@ -51,8 +57,16 @@ def export_run(
         )
     if not rows:
         raise UserError(f"{path} has no answer to {task.name}: there is nothing to export")
-    texts = journal.last_answers(path, task.name)
-    return dict(wanted.write([row._replace(text=texts[row.sample.id]["text"]) for row in rows]))
+    return dict(wanted.write(rows))
+
+
+def _check_size(wanted: Predictions, samples: int, data: str) -> None:
+    """Annotations that are themselves cut short must not pass for the whole benchmark."""
+    if wanted.count is not None and data != "mini" and samples != wanted.count:
+        raise UserError(
+            f"{wanted.name}: a submission has {wanted.count} answers, and these annotations have {samples} questions: "
+            "get the whole file"
+        )
 
 
 def _task(names: dict[str, object], name: str | None, fmt: str) -> Task:

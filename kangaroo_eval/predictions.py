@@ -163,7 +163,9 @@ def _read_jsonl(path: Path) -> Iterator[Predicted]:
 
 
 def _write_jsonl(rows: Sequence[Exported]) -> dict[str, str]:
-    return {"answers.jsonl": "".join(dump({"id": row.sample.id, "text": row.text}, None) for row in rows)}
+    return {
+        "answers.jsonl": "".join(dump({"id": row.sample.id, "text": row.text or ""}, None) for row in rows)
+    }
 
 
 def _not_read(path: Path) -> Iterator[Predicted]:

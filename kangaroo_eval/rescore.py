@@ -177,7 +177,13 @@ def score_file(
         )
         directory.answers(task.name).append(
             [
-                {"id": each.id, "video": videos[each.id], "status": "ok", "text": texts[each.id]}
+                {
+                    "id": each.id,
+                    "video": videos[each.id],
+                    "status": "ok",
+                    "text": texts[each.id],
+                    **({"refused": True} if given[each.id].refused else {}),
+                }
                 for each in samples
                 if each.id in texts
             ]
@@ -231,7 +237,7 @@ def _texts(
         if names and not ignore_unknown:
             where = "" if names is unknown else "the annotations' "
             raise UserError(
-                f"{file}: {len(names)} {what} {where}({', '.join(names[:5])}); leave them out with --ignore-unknown"
+                f"{file}: {len(names)} {what} {where}({', '.join(names[:20])}); leave them out with --ignore-unknown"
             )
     left_out = {*unknown, *others}
     return {name: each.text for name, each in given.items() if name not in left_out and each.text is not None}

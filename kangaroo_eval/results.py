@@ -67,6 +67,8 @@ def score_answers(
 
 def rule_scores(task: Task, sample: Sample, answer: Mapping[str, Any]) -> tuple[Score | None, Score | None]:
     """What the careful and the official reader make of an answer without a judge."""
+    if answer.get("refused"):
+        return Score(0.0, None, "refused"), Score(0.0, None, "refused")
     text, losses = answer["text"], answer.get("losses")
     if losses and task.ranking:
         return task.scorer(sample, text), task.ranking.score(sample, losses)
@@ -223,7 +225,7 @@ def task_result(
         "coverage": coverage,
         "statuses": dict(statuses),
         **_pair(task, scored, macro=task.macro_over is not None, show=show),
-        **({"decided": _decided(task, scored)} if status == "not_judged" else {}),
+        **({"decided": _decided(task, scored)} if task.judge else {}),
         "read_differently": sum(map(read_differently, scored)),
         "videos": len({each.video for each in scored}),
         "groups_without_answers": unanswered,
@@ -253,10 +255,12 @@ def _status(scored: Sequence[ScoredSample], answered: int, show: bool) -> str:
 
 
 def _decided(task: Task, scored: Sequence[ScoredSample]) -> dict[str, Any]:
-    """What the rules decide where no judge was asked: a part, under its own name, never the headline."""
+    """What rules alone decide of a judged task: a part, under its own name, never the headline. `official` over
+    all answers is what TempCompass calls its match success rate."""
     picks: dict[str, Pick] = {"careful": _careful, "official": _official}
+    by_rule = [each for each in scored if each.judge != "ok"]
     return {
-        name: _plain(_estimate(task, [each for each in scored if pick(each)], pick, macro=False))
+        name: _plain(_estimate(task, [each for each in by_rule if pick(each)], pick, macro=False))
         for name, pick in picks.items()
     }
 
@@ -350,6 +354,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
                 },
             ),
             **_damage(answers.values()),
+            "ranked": any(answer.get("losses") for answer in answers.values()),
             **_judging(path, name),
         }
     model = record["model"]

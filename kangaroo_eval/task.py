@@ -92,19 +92,21 @@ class Ranking:
 
 class Predicted(NamedTuple):
     """One answer of a file of predictions, None where the file has the question but no answer to it; `sample`
-    where the file carries the question and its label too."""
+    where the file carries the question and its label too. `refused`: the model gave no reply at all, which is
+    wrong under both readers."""
 
     id: str
     text: str | None
     sample: Sample | None = None
+    refused: bool = False
 
 
 class Exported(NamedTuple):
-    """One answer on its way into a file: `text` as the model gave it, and the answer that was read (None:
-    unreadable)."""
+    """One answer on its way into a file: `text` as the model gave it (None: it refused), and the answer that was
+    read (None: unreadable)."""
 
     sample: Sample
-    text: str
+    text: str | None
     answer: str | None
 
 
@@ -114,7 +116,7 @@ class Predictions:
 
     `read(path)` yields what the file (or folder) holds, and raises `ValueError` for any other; `write(rows)`
     gives file name -> content, or is None where nobody takes such a file. `complete`: a submission that lacks a
-    sample is refused. `suffixes` are the endings such a file may have ("" for a folder).
+    sample is refused; `count` is how many the whole benchmark has. `suffixes` are the endings such a file may have ("" for a folder).
     """
 
     name: str
@@ -122,6 +124,7 @@ class Predictions:
     read: Callable[[Path], Iterable[Predicted]]
     write: Callable[[Sequence[Exported]], Mapping[str, str]] | None = None
     complete: bool = False
+    count: int | None = None
     suffixes: tuple[str, ...] = (".json",)
 
 

@@ -207,6 +207,7 @@ def tempcompass_caption_answer(text: str, gold: str) -> tuple[int, str | None]:
     llyx97/TempCompass: eval_captioning.py (`parse_llm_output`), e1b4631. The answer is the last line with "Answer"
     in it, less "Answer:", or the whole reply. (-1, None): the call failed; the script adds the -1 to its sum.
     """
+    text = text.strip()  # `get_llm_output` strips before this is called
     if text in ("", "invalid_request_error"):
         return -1, None
     answer = text

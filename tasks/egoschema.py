@@ -40,7 +40,9 @@ def read_full(root: Path) -> Iterator[Sample]:
         name = row.text("q_uid")
         yield Sample(
             id=name,
-            video=Video(folder.first(f"videos/{name}.mp4", f"{name}.mp4", f"good_clips_git/{name}.mp4")),
+            video=Video(
+                folder.first(f"videos/{name}.mp4", f"videos/{name}.MP4", f"{name}.mp4", f"{name}.MP4")
+            ),
             question=row.text("question"),
             choices=tuple(row.text(f"option {number}") for number in range(5)),
         )
@@ -111,7 +113,8 @@ EGOSCHEMA = Task(
     official=official_choice("egoschema", unreadable="guess"),
     official_rule="egoschema (lmms-eval's; the authors give none)",
     breakdown=(),
-    predictions=(SUBMISSION, KAGGLE),
+    # Of the 500 a submission is read, to score it, but never written: it would pass for one of the 5,031.
+    predictions=tuple(dataclasses.replace(each, write=None) for each in (SUBMISSION, KAGGLE)),
     published=Published(
         table="III",
         column="egoschema",
@@ -126,6 +129,7 @@ EGOSCHEMA_FULL = dataclasses.replace(
     name="egoschema_full",
     title="EgoSchema (all 5,031 questions: a submission, not scored)",
     read=read_full,
+    predictions=tuple(dataclasses.replace(each, count=5031) for each in (SUBMISSION, KAGGLE)),
     source=dataclasses.replace(EGOSCHEMA.source, annotations=("questions.json",)),
     published=None,
 )

@@ -111,6 +111,7 @@ LONGVIDEOBENCH = Task(
     breakdown=("duration", "category", "level"),
     sampler="longvideobench",
     predictions=(REPLIES,),
+    notes=("the prompt is not the authors'",),
     published=Published(
         table="III",
         column="longvideobench",
@@ -134,6 +135,7 @@ LONGVIDEOBENCH_SUBTITLES = dataclasses.replace(
     prompt=prompt_with_subtitles,
     timed_text=timed_text,
     subtitles=True,
+    notes=(),
 )
 
 LONGVIDEOBENCH_TEST = dataclasses.replace(

@@ -46,7 +46,7 @@ def reader(
 def _video(folder: Folder, stem: str, row: Row) -> Video:
     name = row.text("video")
     row.number_of("duration")
-    places = (f"video/{stem}/{name}", f"MLVU/video/{stem}/{name}", f"{stem}/{name}", f"video/{name}")
+    places = (f"video/{stem}/{name}", f"MLVU/video/{stem}/{name}", f"{stem}/{name}", f"video/{name}", name)
     return Video(folder.first(*places))
 
 

@@ -82,7 +82,7 @@ def read(root: Path) -> Iterator[Sample]:
 
 def _video(folder: Folder, stem: str, part: Part, row: Row) -> Video:
     name = row.text("video")
-    roots = (f"video/{part.root}", f"video/data0613/{part.root}", part.root, f"video/{Path(part.root).name}")
+    roots = (f"video/{part.root}", f"video/data0613/{part.root}", part.root, f"data0613/{part.root}")
     path = folder.first(*(f"{each}/{name}" for each in roots))
     start, end = (row.seconds("start"), row.seconds("end")) if part.bounded else (None, None)
     if stem == FRAMES:

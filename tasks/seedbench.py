@@ -18,7 +18,7 @@ from kangaroo_eval.predictions import DECODER, dump, field, read_text
 from kangaroo_eval.prompts import with_letter
 from kangaroo_eval.rows import Row, read_rows
 from kangaroo_eval.task import Exported, Folder, Predicted, Predictions, Published, Ranking, Source, Task
-from kangaroo_eval.types import Sample, Video
+from kangaroo_eval.types import Sample, Score, Video
 
 DIMENSIONS = {
     19: "Global Video Understanding",
@@ -62,7 +62,7 @@ def _fault(label: str) -> dict[str, str]:
     return (
         {}
         if label in LETTERS
-        else {"fault": "the label has a space beside its letter, which is read without"}
+        else {"fault": "the label has a space beside its letter: no answer equals it officially"}
     )
 
 
@@ -83,6 +83,23 @@ def _v2_video(folder: Folder, row: Row) -> Video:
 def _v1_video(folder: Folder, row: Row) -> Video:
     place = f"{V1_FOLDERS[row.whole('question_type_id')]}/{row.name('question_id')}"
     return _frames(folder.first(f"v1_video/{place}", place))
+
+
+def official(sample: Sample, text: str) -> Score:
+    """The first character against the label as it is published, spaces included."""
+    return _as_published(sample, _FIRST_CHARACTER(sample, text))
+
+
+def ranked(sample: Sample, losses: Sequence[float]) -> Score:
+    """The likeliest choice against the label as it is published, spaces included."""
+    return _as_published(sample, official_ranking(sample, losses))
+
+
+_FIRST_CHARACTER = official_choice("seedbench")
+
+
+def _as_published(sample: Sample, score: Score) -> Score:
+    return dataclasses.replace(score, value=0.0) if "fault" in sample.tags else score
 
 
 def question(sample: Sample) -> str:
@@ -137,8 +154,11 @@ def _dimension(name: str) -> str | None:
 
 
 def _v1_dimension(name: str) -> str | None:
-    """The ids of SEED-Bench-1's videos, such as v1738, do not tell their dimension."""
-    return "unknown" if re.fullmatch(r"v\d+", name) else None
+    """The dimension of a video of SEED-Bench-1, by the ranges of their ids (v1738 is of the first)."""
+    if not re.fullmatch(r"v\d{1,4}", name):
+        return None
+    number = int(name[1:])
+    return V1_DIMENSIONS[10 if number <= 1739 else 11 if number <= 3816 else 12]
 
 
 def _write(rows: Sequence[Exported]) -> dict[str, str]:
@@ -162,10 +182,10 @@ SEEDBENCH_VIDEO = Task(
     read=reader("SEED-Bench_v2_level1_2_3.json", DIMENSIONS, _v2_video),
     prompt=with_letter,
     scorer=careful_choice,
-    official=official_choice("seedbench"),
+    official=official,
     official_rule="seedbench (first character; likelihood where the model ranks)",
     breakdown=("dimension",),
-    ranking=Ranking(prompt=question, score=official_ranking),
+    ranking=Ranking(prompt=question, score=ranked),
     frames=FRAMES,
     repeat_frames=2,
     predictions=(

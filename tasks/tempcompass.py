@@ -77,8 +77,11 @@ def _fine(aspect: str, meta: Any) -> str:
     return found if isinstance(found, str) else aspect
 
 
-def make(kind: str, key: tuple[str, str], row: Row, video: Video, fine: str, choice: Row | None) -> Sample:
-    """A sample of one row; `choice` is the first multi-choice question of its video and aspect."""
+def make(
+    kind: str, key: tuple[str, str], row: Row, video: Video, fine: str | None, choice: Row | None
+) -> Sample:
+    """A sample of one row; `choice` is the first multi-choice question of its video and aspect, `fine` its fine
+    aspect where that is known."""
     name, aspect = key
     question, answer = row.text("question"), row.text("answer")
     choices = _choices(kind, question)
@@ -92,7 +95,12 @@ def make(kind: str, key: tuple[str, str], row: Row, video: Video, fine: str, cho
         question=question,
         choices=choices,
         target=_target(kind, facts),
-        tags={"type": kind, "aspect": aspect, "fine aspect": fine, "aspect of type": f"{kind}: {aspect}"},
+        tags={
+            "type": kind,
+            "aspect": aspect,
+            "aspect of type": f"{kind}: {aspect}",
+            **({"fine aspect": fine, "fine aspect of type": f"{kind}: {fine}"} if fine else {}),
+        },
         facts=facts,
     )
 
@@ -181,7 +189,7 @@ def official_verdict(sample: Sample, reply: str) -> Score:
     """The rating of the official parsers; an unparsable one is 0, and -1 for a caption nothing was said about."""
     if sample.tags["type"] == "captioning":
         rating, answer = tempcompass_caption_answer(reply, one(sample.facts["mc_answer"]))
-        return Score(float(rating), answer, "judge")
+        return Score(float(rating), None if answer is None else "right" if rating == 1 else "wrong", "judge")
     found = tempcompass_rating(reply)
     return Score(float(found or 0), None if found is None else "right" if found else "wrong", "judge")
 
@@ -213,9 +221,10 @@ def read_predictions(path: Path) -> Iterator[Predicted]:
         for key, row in _rows(file):
             if file.stem == TYPES[0] and row.number == 0:
                 choices[key] = row
-            sample = make(file.stem, key, row, Video(key[0]), key[1], choices.get(key))
+            sample = make(file.stem, key, row, Video(key[0]), None, choices.get(key))
+            said = _predicted(row)
             known = file.stem != "captioning" or key in choices
-            yield Predicted(sample.id, _predicted(row), sample if known else None)
+            yield Predicted(sample.id, said or "", sample if known else None, refused=said is None)
 
 
 def _rows(file: Path) -> Iterator[tuple[tuple[str, str], Row]]:
@@ -231,11 +240,11 @@ def _rows(file: Path) -> Iterator[tuple[tuple[str, str], Row]]:
                 yield (video, aspect), Row(file, number, values)
 
 
-def _predicted(row: Row) -> str:
-    """The prediction, which older files call response; a model that refused has null."""
+def _predicted(row: Row) -> str | None:
+    """The prediction, which older files call response; null where the model refused, rated 0 by the scripts."""
     for name in ("prediction", "response"):
         if name in row:
-            return row.text(name, empty=True) if not row.is_null(name) else ""
+            return None if row.is_null(name) else row.text(name, empty=True)
     raise ValueError(f"row {row.number} has no prediction")
 
 
@@ -280,7 +289,7 @@ TEMPCOMPASS = Task(
     scorer=careful,
     official=official,
     official_rule="tempcompass, then the judge",
-    breakdown=("type", "aspect", "fine aspect", "aspect of type"),
+    breakdown=("type", "aspect", "fine aspect", "aspect of type", "fine aspect of type"),
     judge=Judging(
         model="gpt-3.5-turbo-1106",
         parameters={"temperature": 1.0, "top_p": 1, "presence_penalty": 1, "max_tokens": 128},

@@ -1,4 +1,4 @@
-"""The careful readers of yes or no, of captions and of numbers, held by labelled replies (nearly all of them
+"""The careful readers of yes or no and of captions, and of numbers as options, held by labelled replies (nearly all of them
 labelled before the readers were written)."""
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kangaroo_eval.closed import caption_matching, numeric, yes_no
+from kangaroo_eval.careful import careful
+from kangaroo_eval.closed import caption_matching, yes_no
 
 READERS = Path(__file__).parent / "readers"
 YES_NO = json.loads((READERS / "yes_no.json").read_text())["replies"]
@@ -39,8 +40,6 @@ def test_spans_point_at_what_was_read():
     assert yes_no("No. Correction: yes").span == (16, 19)
     text = "Not Option 1 but **Option 2**."
     assert text[slice(*caption_matching(text, OPTIONS).span)] == "Option 2"
-    text = "There are ３ of them."
-    assert text[slice(*numeric(text, ["2", "3"]).span)] == "３"
 
 
 def test_yes_no_agrees_with_the_published_ratings(shared):
@@ -91,42 +90,27 @@ TIMES = ("1 time", "2 times", "3 times", "4 times")
             ("２", WORDS, "B"),
         ),
         *(("He does it twice.", TIMES, "B"), ("3 times", TIMES, "C"), ("A man jumps 2 times", TIMES, "B")),
-        *(("1,000", ("1000", "2000"), "A"), ("twenty-one", ("12", "21"), "B"), ("50%", ("20%", "50%"), "B")),
+        *(("1,000", ("1000", "2000"), "A"), ("50%", ("20%", "50%"), "B")),
         *(("2.5", ("2", "2.5"), "B"), ("<think>It is 3.</think>2", DIGITS, "C")),
     ],
 )
 def test_a_number_is_the_option_that_says_it(text, options, label):
-    assert numeric(text, options).answer == label
-
-
-def test_a_number_that_is_no_option_is_unreadable():
-    assert numeric("5", DIGITS) == (None, "numeric", (0, 1))
+    assert careful(text, options).answer == label
 
 
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        *(
-            ("B", DIGITS),
-            ("B. 1", DIGITS),
-            ("(a) 3", DIGITS),
-            ("Option C", WORDS),
-            ("the third", WORDS),
-            ("", DIGITS),
-        ),
-        *(
-            ("2 or 3", WORDS),
-            ("not 3", WORDS),
-            ("no one", WORDS),
-            ("Error: 3", DIGITS),
-            ("a red car", DIGITS),
-        ),
-        *(("3", ("red", "blue")), ("3", ("3", "3")), ("3", ("3 cats", "2 dogs")), ("3", ("3",)), ("3", ())),
-        ("[LMMS_EVAL_REQUEST_FAILED] 3", DIGITS),
+        ("5", DIGITS),
+        ("2 or 3", WORDS),
+        ("no one", WORDS),
+        ("Error: 3", DIGITS),
+        ("a red car", DIGITS),
+        ("", DIGITS),
     ],
 )
-def test_where_no_number_is_stated_other_readers_may_try(text, options):
-    assert numeric(text, options) is None
+def test_a_number_that_is_no_option_or_not_stated_is_unreadable(text, options):
+    assert careful(text, options).answer is None
 
 
 PIECES = [
@@ -165,5 +149,5 @@ def test_the_readers_never_raise_on_noise():
     draw = random.Random(2)
     for _ in range(3000):
         text = "".join(draw.choice(PIECES) for _ in range(draw.randrange(14)))
-        for reading in (yes_no(text), caption_matching(text, OPTIONS), numeric(text, DIGITS)):
+        for reading in (yes_no(text), caption_matching(text, OPTIONS)):
             assert reading is None or reading.answer is None or text[slice(*reading.span)].strip(), text

@@ -39,7 +39,12 @@ TEXTS = {
     "videovista": "videovista_predictions.json",
     "jsonl": "answers.jsonl",
 }
-TASKS = {"egoschema_csv": "egoschema", "seedbench": "seedbench_video", "jsonl": "mlvu_test"}
+TASKS = {
+    "egoschema": "egoschema_full",
+    "egoschema_csv": "egoschema_full",
+    "seedbench": "seedbench_video",
+    "jsonl": "mlvu_test",
+}
 """Form -> task, where they are not called alike."""
 
 
@@ -89,6 +94,26 @@ def by_reader(task, output, reader):
 
 def export(form, *words, output="run"):
     return ("export", output, "--format", form, *words)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The made EgoSchema has seven questions; a submission of the real one has 5,031."""
+    monkeypatch.setattr("kangaroo_eval.export._check_size", lambda *_: None)
+
+
+def test_a_submission_from_annotations_cut_short_is_refused(made, capsys, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(made.parent)
+    made_run("egoschema_full", made)
+    told = refused(capsys, 1, *export("egoschema"))
+    assert "5031 answers, and these annotations have 7 questions" in told
+
+
+def test_of_the_500_no_submission_is_written(made, capsys):
+    made_run("egoschema", made)
+    assert "read by score, not written" in refused(capsys, 1, *export("egoschema"))
+    assert run(*export("jsonl")) == 0
 
 
 @pytest.mark.parametrize("form", [*LETTERS, *TEXTS])
@@ -144,12 +169,14 @@ def test_the_official_readers_letters_are_exported_when_asked_for(form, made):
 
 
 def test_unreadable_answers_are_nobodys_guess(made):
-    for task in ("lvbench", "egoschema", "mlvu_test", "seedbench_video"):
+    for task in ("lvbench", "egoschema_full", "mlvu_test", "seedbench_video"):
         made_run(task, made, {each.id: "I cannot tell." for each in samples_of(task, made)}, task)
-    assert run(*export("egoschema", output="egoschema")) == 0
-    assert run(*export("egoschema_csv", output="egoschema")) == 0
-    assert set(json.loads(Path("egoschema/export/egoschema_submission.json").read_text()).values()) == {-1}
-    table = Path("egoschema/export/egoschema_submission.csv").read_text().splitlines()
+    assert run(*export("egoschema", output="egoschema_full")) == 0
+    assert run(*export("egoschema_csv", output="egoschema_full")) == 0
+    assert set(json.loads(Path("egoschema_full/export/egoschema_submission.json").read_text()).values()) == {
+        -1
+    }
+    table = Path("egoschema_full/export/egoschema_submission.csv").read_text().splitlines()
     assert table[0] == "q_uid,answer" and all(line.endswith(",-1") for line in table[1:])
     assert run(*export("lvbench", output="lvbench")) == 0
     assert set(json.loads(Path("lvbench/export/lvbench_answers.json").read_text()).values()) == {""}

@@ -73,11 +73,13 @@ def test_a_split_that_the_paper_has_not_compares_with_what_was_published_elsewhe
     assert part["published"]["elsewhere_comparable"] is False
 
 
-def test_half_of_a_benchmark_whose_size_is_not_published_is_not_comparable():
+def test_a_part_of_a_benchmark_whose_size_is_not_published_is_not_comparable():
     tags = {"ability": "reasoning", "type": "Logic Reasoning", "category": "x"}
-    found = result("videovista", [scored(0, tags=tags)], total=2)
-    assert found["published"]["why"] == "1 of the 2 samples that the published number covers"
-    assert result("videovista", [scored(0, tags=tags)], total=1)["published"]["comparable"] is True
+    samples = [scored(number, tags=tags) for number in range(24000)]
+    found = result("videovista", samples, total=24600)
+    assert found["published"]["why"] == "24000 of the 24600 samples that the published number covers"
+    assert result("videovista", samples[:10], total=10)["published"]["comparable"] is False
+    assert result("videovista", samples, total=24000)["published"]["comparable"] is True
 
 
 class Ranker:

@@ -174,6 +174,7 @@ def plain_rating(text):
 
 
 def plain_caption_answer(text, gold):
+    text = text.strip()  # in get_llm_output
     if text == "invalid_request_error" or text == "":
         return -1, None
     found = [line.strip().replace("Answer:", "").strip() for line in text.split("\n") if "Answer" in line]

@@ -180,7 +180,10 @@ def _export(parser: argparse.ArgumentParser) -> None:
     add("run", metavar="RUN", help="a run directory")
     add("--format", required=True, metavar="NAME", help="jsonl, csv, or a form that tasks show NAME lists")
     add("--task", help="where several tasks of the run have the form")
-    add("--reader", default="careful", help="careful or official: whose letters a submission is made of")
+    add(
+        "--reader",
+        help="careful (default; official where choices were ranked) or official: whose letters are written",
+    )
     add("--output", "-o", "--output-path", metavar="DIR", help="default: RUN/export")
     add("--data-root", metavar="DIR", help="folder of the benchmarks (default: where the run found them)")
     _common(parser)

@@ -136,6 +136,10 @@ def _state_notes(task: Mapping[str, Any]) -> list[str]:
             f"{task['label']}: judged by {task['judge']['model']} ({used['replies']} replies, "
             f"{used['prompt_tokens']}+{used['completion_tokens']} tokens{cost})."
         )
+    if task.get("ranked"):
+        notes.append(
+            f"{task['label']}: official is the choice that the model ranked first, careful the letter it wrote."
+        )
     if task.get("official_valid"):
         valid = task["official_valid"]
         notes.append(

@@ -63,7 +63,7 @@ def test_labels_count_from_nought(ego, bench, label, letter):
     assert bench.samples("egoschema", ego(labels={NAME: label}))[0].target == letter
 
 
-@pytest.mark.parametrize("place", ["{}.mp4", "good_clips_git/{}.mp4"])
+@pytest.mark.parametrize("place", ["{}.mp4", "videos/{}.MP4"])
 def test_videos_are_found_in_other_places(ego, bench, place):
     root = ego()
     file = bench.put(root, place.format(NAME), b"x")

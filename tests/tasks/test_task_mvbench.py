@@ -118,7 +118,8 @@ def test_the_official_files_read(mvbench, bench, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["video/data0613/star/Charades_v1_480/", "star/Charades_v1_480/", "video/Charades_v1_480/"]
+    "place",
+    ["video/data0613/star/Charades_v1_480/", "star/Charades_v1_480/", "data0613/star/Charades_v1_480/"],
 )
 def test_videos_are_found_in_other_places(mvbench, bench, place):
     root = mvbench()

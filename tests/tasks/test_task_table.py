@@ -47,7 +47,7 @@ COLUMNS = {
     "tempcompass": ("III", "tempcompass", 7540),
     "videomme": ("IV", "overall_wo", 2700),
     "videomme_subtitles": ("IV", "overall_w", 2700),
-    "videovista": ("III", "videovista", None),
+    "videovista": ("III", "videovista", 24000),
     "videovista_relation": ("III", "videovista", 25000),
 }
 # The paper's number is of another split or another set of questions.

@@ -141,6 +141,7 @@ def test_the_official_files_read(temp, bench, tmp_path):
         "aspect": "action",
         "fine aspect": "fine-grained action",
         "aspect of type": "multi-choice: action",
+        "fine aspect of type": "multi-choice: fine-grained action",
     }
 
 
@@ -342,11 +343,11 @@ def test_both_readers(made, kind, reply, official, careful):
         (
             "captioning",
             "Reasoning: x\nAnswer: A. dunking a basketball",
-            (1.0, "A. dunking a basketball"),
+            (1.0, "right"),
             (1.0, "A"),
         ),
-        ("captioning", "Answer: A", (0.0, "A"), (1.0, "A")),
-        ("captioning", "Answer: C. passing a ball", (0.0, "C. passing a ball"), (0.0, "C")),
+        ("captioning", "Answer: A", (0.0, "wrong"), (1.0, "A")),
+        ("captioning", "Answer: C. passing a ball", (0.0, "wrong"), (0.0, "C")),
         ("captioning", "", (-1.0, None), (0.0, None)),
     ],
 )
