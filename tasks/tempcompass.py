@@ -250,7 +250,7 @@ def _predicted(row: Row) -> str | None:
 
 def write_predictions(rows: Sequence[Exported]) -> dict[str, str]:
     """The four files again. A question is known by its place there, so none before another may lack."""
-    found: dict[str, dict[str, dict[str, list[dict[str, str]]]]] = {}
+    found: dict[str, dict[str, dict[str, list[dict[str, str | None]]]]] = {}
     for row in rows:
         kind, aspect = one(row.sample.tags["type"]), one(row.sample.tags["aspect"])
         group, _, number = row.sample.id.rpartition("/")
