@@ -41,7 +41,7 @@ _DENIES = re.compile(
     re.IGNORECASE,
 )
 _NO_DENIAL = re.compile(
-    r"(?:can't|cannot|can not|couldn't) (?:find|see(?! any)|wait|help|get)|not only|not just|no doubt|without (?:a |any )?doubt|no question|not sure|not (?:entirely |completely |100% ?)?(?:certain|sure)|no longer|don't know|doubt|if not|why not|nothing but|not until|if i (?:remember|recall|had to|must|am not|'m not|understand)|more than|less than|rather than just|no one else|other than|不(?:仅|只|确定|过|知道)",
+    r"(?:can't|cannot|can not|couldn't) (?:find|see(?! any)|wait|help|get)|not only|not just|no doubt|without (?:a |any )?doubt|no question|not sure|not (?:entirely |completely |100% ?)?(?:certain|sure)|no longer|don't know|doubt|if not|why not|no change|no attention|no notice|(?:not|n't) change|nothing but|not until|if i (?:remember|recall|had to|must|am not|'m not|understand)|more than|less than|rather than just|no one else|other than|不(?:仅|只|确定|过|知道)",
     re.IGNORECASE,
 )
 _LOWERED = re.compile(
@@ -61,9 +61,20 @@ _BESIDE = re.compile(
     r"\s*(?:as|because|since|although|though|while|whereas|until|even|unlike|when|where)\b", re.IGNORECASE
 )
 _SUPPOSES = re.compile(
-    r"\b(?:if(?! i (?:remember|recall|had to|must|am|'m|understand))|would have|had there|unless|whether|one may object|one might|you'd|you would|in case|expect|(?:might|may|could) think|at first|first thought|initially|originally|i thought|i had thought|would be my second)\b|如果|假如|是否|一开始|起初|原本|本来",
+    r"\b(?:if(?! i (?:remember|recall|had to|must|am|'m|understand))|would have|had there|unless|whether|one may object|one might|you'd|you would|in case|expect|(?:might|may|could) think|at first|first thought|initially|originally|i thought|i had thought|i (?:first |originally )?wanted to say|i was going to say|i(?:'d| would) have said|would be my second)\b|如果|假如|是否|一开始|起初|原本|本来",
     re.IGNORECASE,
 )
+_SECONDARY = re.compile(
+    r"^\s*(?:as|while|whereas|although|though|even if|even though|unlike|before|until)\b|\b(?:might|could|may) (?:also )?(?:be|have)\b|\bas well$",
+    re.IGNORECASE,
+)
+
+
+def is_secondary(text: str, clause: Clause) -> bool:
+    """Whether a clause only goes along with what the sentence says."""
+    return bool(_SECONDARY.search(text[clause.start : clause.end].rstrip()))
+
+
 _VERDICT_BAD = re.compile(
     r"\b(?:is|are|was|were|seems?|can be|could be|must be) (?:also |clearly |definitely |therefore )?(?:wrong|incorrect|false|ruled out|excluded|eliminated|out of the question|impossible|unlikely)\b|是?错误?的?$|不对|不正确",
     re.IGNORECASE,
@@ -96,8 +107,7 @@ def _of_sentence(text: str, start: int, end: int, number: int, asks: bool) -> li
         part = text[a:b]
         if not part.strip():
             continue
-        said = _NO_DENIAL.sub(" ", part)
-        own = bool(_DENIES.search(said))
+        own = bool(_DENIES.search(part)) and bool(_DENIES.search(_NO_DENIAL.sub(" ", part)))
         goes_on = bool(made) and denies and not _TURNS.match(part) and bool(_LOWERED.match(part))
         denies = own or goes_on
         concludes = (concludes or bool(_CONCLUDES.search(part))) and not _BESIDE.match(part)
@@ -142,6 +152,14 @@ class Words:
             found.append(Described(named, clause, self._denies(clause, named, part)))
         for named in self.options.counts_in(said) if not phrases else ():
             found.append(Described(named, clause, clause.denies))
+        if not found and self.options.amounts.kind:
+            amount = self.options.amounts.named_in(part)
+            if amount is not None:
+                start, end = amount[1] + clause.start, amount[2] + clause.start
+                denied = clause.denies and self.options.amounts.kind != "share"
+                found.append(Described(Named(amount[0], start, end, False), clause, denied))
+            elif self.options.amounts.speaks_in(part):
+                return []
         if not found:
             free = [token for token in said if not _inside(token, phrases)]
             loose = self.options.words_in(free)

@@ -1,44 +1,14 @@
-"""Letters and ordinals that name an option, and what the writer says of each: states, judges, rejects, asks."""
+"""Letters that name an option, told from articles, pronouns, initials and names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
 
+from kangaroo_eval.careful.mentions import MOST, Mention
 from kangaroo_eval.careful.options import OptionSet
+from kangaroo_eval.careful.ordinals import ordinals
 from kangaroo_eval.careful.words import words
-
-STATED, CHOSEN, NAMED, PASSING = 4, 3, 2, 1
-"""How firmly a letter is put: "the answer is B", "so B", "(option B)", "A or B are possible"."""
-
-
-MOST = 48
-"""No reply that means something names letters more often; what is firm stands at the ends."""
-
-
-class Mention(NamedTuple):
-    """A letter that stands for an option (or for none, out of range), with its place and its dress around it."""
-
-    letter: str
-    start: int
-    end: int
-    left: int
-    right: int
-    dress: str
-
-
-class Said(NamedTuple):
-    """What is said of one or several options at one place."""
-
-    letters: frozenset[str]
-    start: int
-    end: int
-    affirmed: bool
-    strength: int
-    kind: str
-
 
 _LETTER = re.compile(
     r"(?<![A-Za-z0-9_'&À-ɏ])(?P<open>[(\[{<\"']{0,2})[ ]?(?P<letter>[A-Za-z])(?![A-Za-z0-9_&À-ɏ])(?!'[A-Za-z])"
@@ -48,7 +18,7 @@ _INITIALS = re.compile(
     r"\bN/A\b|\b(?:[A-Z]\.){2,}(?![ ]?\d)|\b(?:mr|mrs|ms|dr|prof|st)\. [A-Z]\b\.?|\b[A-Z]&[A-Z]\b|\b[A-Z]-[A-Za-z]{2,}|\b[A-Z]\d+\b",
     re.IGNORECASE,
 )
-_NOUNS = (
+NOUNS = (
     r"(?:answer|ans|options?|choices?|pick|letter|selection|response|prediction|guess|conclusion|verdict|solution|caption|statement|description|summary"
     r"|alternative|respuesta|réponse|reponse|antwort|resposta|risposta|ответ|вариант|вариантом|jawaban|cevap|yanıt|odpowiedź|odpověď|antwoord|svar(?:et)?|vastaus|răspuns(?:ul)?"
     r"|đáp án|câu trả lời|lựa chọn|opci[oó]n|opç[ãa]o|opzione|letra|lettre|lettera|buchstabe|alternativa|pilihan|correcta|correta|corretta"
@@ -88,19 +58,27 @@ _VERDICT_WORDS = (
     r"(?:correct|right|the answer|answer|best|better|most|likely|true|accurate|consistent|the one|closest|plausible|supported|appropriate|suitable|fitting"
     r"|wrong|incorrect|false|not|out|eliminated|impossible|excluded|ruled|unlikely|possible|also|clearly|definitely|obviously|probably|certainly|therefore|thus|my|a better|a good|the only|the best|the right|the correct|the wrong|the most|the closest|what|irrelevant|invalid|valid|unsupported|contradicted|plainly|simply|too|less|more|the choice|the option|never mentioned|mentioned)"
 )
-_BE = r"(?:is|was|are|were|isn't|wasn't|seems?|looks?|appears?|sounds?|feels?|would|could|can|can't|cannot|might|may|must|should|will|has to|have to|does|doesn't|did|do|don't)"
+BE = r"(?:is|was|are|were|isn't|wasn't|seems?|looks?|appears?|sounds?|feels?|would|could|can|can't|cannot|might|may|must|should|will|has to|have to|does|doesn't|did|do|don't)"
 _JUDGING = re.compile(
-    rf"\s+{_BE}(?:n't|not)?(?: to)?(?: \w+ly| both| all| each| also| clearly| definitely| probably| likely| certainly| obviously| then| simply| therefore| thus| not)*(?: be| have been)?(?: \w+ly)? ?(?:{_VERDICT_WORDS})\b"
-    r"|\s+(?:doesn't|does not|didn't|did not|don't|do not|cannot|can't|could not) (?:fit|match|work|apply|make sense|hold|describe|correspond|seem|look|appear|appl|be|have)",
+    rf"\s+{BE}(?:n't|not)?(?: to)?(?: \w+ly| both| all| each| also| clearly| definitely| probably| likely| certainly| obviously| then| simply| therefore| thus| not)*(?: be| have been)?(?: \w+ly)? ?(?:{_VERDICT_WORDS})\b"
+    r"|\s+(?:doesn't|does not|didn't|did not|don't|do not|cannot|can't|could not) (?:fit|match|work|apply|make sense|hold|describe|correspond|seem|look|appear|appl|be|have)"
+    r"|\s+would (?:need|require|mean|imply)\b",
     re.IGNORECASE,
 )
 _HAN_AFTER = re.compile(
-    r"\s*(?:[,.;:!?)\]\"'\n]|$|选项|項|项|是(?:正确|对|错|最|不|答案|唯一|更)|为正确|正确|正解|错|不对|不正确|不符|不是|最|更|符合|比较|吧|了?$|也|和|或|与|及|都|这|的|因为|由于|而|です|が|だ|で|を|と|に|も|は正|は間|は誤|입니다|이|가|를|로|번|은|는|와|과|또는|예)"
+    r"\s*(?:[,.;:!?)\]\"'\n]|$|才是?|选项|項|项|是(?:正确|对|错|最|不|答案|唯一|更)|为正确|正确|正解|错|不对|不正确|不符|不是|最|更|符合|比较|吧|了?$|也|和|或|与|及|都|这|的|因为|由于|而|です|が|だ|で|を|と|に|も|は正|は間|は誤|입니다|이|가|를|로|번|은|는|와|과|또는|예)"
 )
 _HAN_BEFORE = re.compile(
     r"(?:选|選|選ぶ|答案|是|为|為|应|选项|项|择|擇|除|故|即|答え|正解|답|은|는|:|和|或|与|及|而|不|非)\s*$"
 )
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+_CALLED = re.compile(
+    r"\b(?:type|grade|group|class|name|initials?|rating|mark|key|gate|section|size|platform|terminal|plan|team|row|block|level|note|person|player|speaker)(?: (?:is|was|called|named|of|got|he gets|she gets))+ [\"']?$"
+    r"|\b(?:called|named|by the name of|nicknamed)\s+[\"']?$",
+    re.IGNORECASE,
+)
 
 
 def mentions(text: str, options: OptionSet) -> list[Mention]:
@@ -116,7 +94,7 @@ def mentions(text: str, options: OptionSet) -> list[Mention]:
             continue
         if _is_letter(text, mention, options):
             made.append(mention)
-    made.extend(_ordinals(text, options))
+    made.extend(ordinals(text, options))
     made = sorted(_with_their_company(text, made), key=lambda mention: mention.start)
     return made if len(made) <= MOST else made[: MOST // 4] + made[-3 * MOST // 4 :]
 
@@ -151,7 +129,7 @@ def _mention(text: str, found: re.Match[str]) -> Mention:
         dress = ""
     before = text[max(0, found.start() - 24) : found.start()]
     if (
-        re.search(rf"\b{_NOUNS}\s?[#:]?\s*$|选项\s*$|选項\s*$", before + " ", re.IGNORECASE)
+        re.search(rf"\b{NOUNS}\s?[#:]?\s*$|选项\s*$|选項\s*$", before + " ", re.IGNORECASE)
         and dress != "bracket"
     ):
         dress = "word"
@@ -172,6 +150,8 @@ def _is_letter(text: str, mention: Mention, options: OptionSet) -> bool:
         )
     word = re.search(r"([^\s\W\d_][\w'’]*(?:\.[a-z]\.)?)[^\S\n]+[\"'(\[]?$", before)
     if mention.dress != "word" and word and not _may_precede(word[1], before, mention.letter):
+        return False
+    if _CALLED.search(before) and mention.dress in ("", "point"):
         return False
     if re.search(r"\d\s?$", before) and mention.dress == "":
         return False
@@ -271,129 +251,8 @@ def _is_no_word(text: str, mention: Mention, bare: str, options: OptionSet) -> b
         )
     if not _GOES_ON.match(bare):
         return False
-    if re.match(rf"\s+{_BE}\b", bare, re.IGNORECASE):
+    if re.match(rf"\s+{BE}\b", bare, re.IGNORECASE):
         return bool(_JUDGING.match(bare))
     return mention.letter != "A" or not re.match(
         r"\s+(?:right|wrong|best|likely|that|only|correct|true|false|no|yes|all)\s+[a-z]", bare
-    )
-
-
-_NTH = words("first second third fourth fifth sixth seventh eighth ninth tenth")
-_NUMBER_WORDS = words("one two three four five six seven eight nine ten")
-_THINGS = r"(?:options?|choices?|answers?|captions?|statements?|summar(?:y|ies)|descriptions?|orders?|sequences?|alternatives?|candidates?|possibilit(?:y|ies)|one|sentence|caption)"
-_ORDINAL = re.compile(
-    rf"\b(?P<nth>{'|'.join(_NTH)}|\d{{1,2}}(?:st|nd|rd|th)|last|final|latter|former)\b(?:(?: of the)?(?: \w+)? (?P<thing>{_THINGS}))?\b"
-    rf"|\b(?P<what>options?|choices?|captions?|statements?|summary|description|answer|number|no\.?|opci[oó]n|opção|вариант|antwort)\s*(?:is )?(?:number|no\.?|nr\.?)?\s*[#(]?(?P<n>\d{{1,2}}|{'|'.join(_NUMBER_WORDS)})\b(?![.:]\d| (?!is\b|was\b|has\b|fits|matches|describes|seems|looks|remains)[a-z]+s\b)"
-    r"|(?:选项|選項|答案)\s*(?P<cn>[一二三四五六七八九\d])(?!\d)|第(?P<dn>[一二三四五六七八九\d])(?:个|項|项|個)?(?:选项|選項|答案)?|(?P<end>最后一?个?(?:选项|答案))"
-    r"|(?:(?P<es>prim[eo]\w*|segund\w+|tercer\w*|terceir\w+|cuart\w+|quart\w+|premi[eè]re?|deuxi[eè]me|seconde?|troisi[eè]me|quatri[eè]me|erste\w?|zweite\w?|dritte\w?|vierte\w?|prim[oa]|second[oa]|terz[oa]|перв\w+|втор\w+|трет\w+|четв\w+) (?:opci[oó]n|respuesta|alternativa|option|réponse|antwort|opç[ãa]o|resposta|opzione|risposta|вариант\w*|ответ))"
-    r"|(?P<jn>[一二三四五\d])番目の(?:選択肢|もの|答え)|(?P<ko>\d)번(?=[ 이입을]|$)|(?P<jp>\d)番(?:目)?",
-    re.IGNORECASE,
-)
-_HAN_DIGITS = dict(zip("一二三四五六七八九", range(1, 10), strict=True))
-
-
-def _ordinals(text: str, options: OptionSet) -> Iterator[Mention]:
-    if not _HINT.search(text):
-        return
-    for found in islice(_ORDINAL.finditer(text), MOST):
-        place = _place(found, text, options)
-        if place is None:
-            continue
-        letter = options.letters[place - 1] if 0 < place <= len(options.letters) else "?"
-        yield Mention(letter, *found.span(), *found.span(), "word")
-
-
-_HINT = re.compile(
-    r"first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d|last|final|latter|former|option|choice|number|第|最|选|caption|statement|summary|答|番|번|opci|opç|opz|antwort|respuesta|resposta|risposta|réponse|вариант|ответ",
-    re.IGNORECASE,
-)
-
-
-_FOREIGN = (
-    *((start, 1) for start in ("prim", "premi", "erst", "перв")),
-    *((start, 2) for start in ("segund", "deuxi", "second", "zweit", "втор")),
-    *((start, 3) for start in ("terce", "troisi", "dritt", "terz", "трет")),
-    *((start, 4) for start in ("cuart", "quart", "quatri", "viert", "четв")),
-)
-
-
-def _place(found: re.Match[str], text: str, options: OptionSet) -> int | None:
-    """Which place in the list an ordinal means; None when it counts something else."""
-    numeric = all(any(stem.isdigit() for stem in raw) for raw in options.raw)
-    if found["es"]:
-        return next((i for start, i in _FOREIGN if found["es"].lower().startswith(start)), None)
-    digit = found["jn"] or found["cn"] or found["dn"] or found["ko"] or found["jp"]
-    if digit:
-        counts = found["dn"] and "项" not in found[0] and "答" not in found[0] and not _alone(found, text)
-        return None if numeric or counts else _HAN_DIGITS.get(digit) or int(digit)
-    if found["end"]:
-        return len(options.letters)
-    if found["n"]:
-        return _numbered(found, text, options, numeric)
-    return _nth(found, text, options)
-
-
-def _nth(found: re.Match[str], text: str, options: OptionSet) -> int | None:
-    """ "The second option", "the last one", "the latter"."""
-    nth, thing = found["nth"].lower(), (found["thing"] or "").lower()
-    explicit = thing not in ("", "one", "answer") and not re.search(
-        thing.rstrip("s"), " ".join(options.plain)
-    )
-    if not explicit and (any("#" in stem for stem in options.vocabulary) or nth in options.vocabulary):
-        return None
-    if nth in ("latter", "former"):
-        return None if len(options.letters) != 2 else 1 + (nth == "latter")
-    if nth == "final" and thing in ("answer", "choice", "answers", "one", ""):
-        return None
-    own = re.search(r"\b(?:my|initial)\s+$", text[max(0, found.start() - 10) : found.start()], re.IGNORECASE)
-    if own or re.match(r"\s+(?:before|but)", text[found.end() : found.end() + 8]):
-        return None
-    vague = thing in ("", "one", "answer")
-    if vague and not (thing and _pointed(found, text)) and not _alone(found, text):
-        return None
-    if nth in ("last", "final"):
-        return len(options.letters)
-    return _NTH.index(nth) + 1 if nth in _NTH else int(re.sub(r"\D", "", nth))
-
-
-def _numbered(found: re.Match[str], text: str, options: OptionSet, numeric: bool) -> int | None:
-    n, what = found["n"].lower(), found["what"].lower()
-    number = int(n) if n.isdigit() else _NUMBER_WORDS.index(n) + 1
-    if what.startswith(("answer", "antwort", "number", "no")) and (numeric or not _alone(found, text)):
-        return None
-    return None if numeric and str(number) in options.vocabulary else number
-
-
-def _alone(found: re.Match[str], text: str) -> bool:
-    """Whether the ordinal is all there is, or all of its clause ("the second one.", "Number three: ...")."""
-    if found.start() > 120:
-        return False
-    before, after = text[: found.start()], text[found.end() : found.end() + 20]
-    return bool(
-        re.fullmatch(
-            r"[\W_]*(?:(?:the|it's|it is|its|i think|i'd say|probably|maybe|answer|is|option|i would choose|i choose|应该是|是|我选|选)[\W_]*){0,5}",
-            before.lower(),
-        )
-        and re.match(r"\s*(?:one|option)?(?: (?:on|in|of) the list| listed)?\s*(?:[.:!)\n]|$|是)", after)
-    )
-
-
-def _pointed(found: re.Match[str], text: str) -> bool:
-    """Whether "the second one" is chosen or rejected as an option, and is no thing in the video."""
-    before, after = (
-        text[max(0, found.start() - 60) : found.start()].lower(),
-        text[found.end() : found.end() + 40].lower(),
-    )
-    return bool(
-        (
-            re.search(
-                r"(?:choose|pick|select|go with|answer is|it'?s|can(?:'t|not) be|must be|say|is|not)\s+(?:the )?(?:very )?$",
-                before,
-            )
-            and re.match(r"\s*(?:[.,:;!)]|$|because|since|as\b)", after)
-        )
-        or re.match(
-            r",? (?:[a-z],? )?(?:is|seems|looks|appears|fits|matches|describes)(?: to be)?(?: \w+)? ?(?:correct|right|the one|best|answer|wrong|false|incorrect|the video|the clip|the most|the best|the only|most|$)",
-            after,
-        )
     )

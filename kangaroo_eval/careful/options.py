@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from kangaroo_eval.careful.amounts import Amounts
+from kangaroo_eval.careful.languages import language_of
+from kangaroo_eval.careful.option_texts import (
+    ALL,
+    BOTH,
+    INDEXED,
+    LABEL,
+    NONE,
+    NOT_COUNTED,
+    PHRASAL,
+    RIGHT_THERE,
+    SETTINGS,
+    TELLING_COMMON,
+    UNKNOWN,
+    WEAK,
+    alike,
+    core_of,
+    letters_of,
+    pair_of,
+    plain,
+    range_of,
+    value_of,
+)
 from kangaroo_eval.careful.text import fold
-from kangaroo_eval.careful.words import ARTICLES, EMPTY, Token, tokens, words
-
-
-def letters_of(options: Sequence[str]) -> str:
-    """The letters A, B, ... of these options."""
-    return string.ascii_uppercase[: len(options)]
-
-
-_LABEL = re.compile(r"^\s*[(\[]?[A-Z][)\].:]\s*")
-
-
-def plain(text: str) -> str:
-    """An option's text for comparison: lower case, no punctuation, no leading letter."""
-    return " ".join(re.sub(r"[^\w\s]", " ", _LABEL.sub("", text).lower()).split())
+from kangaroo_eval.careful.words import ARTICLES, BROADER, CUES, EMPTY, Token, base, of_stem, tokens
 
 
 class Named(NamedTuple):
@@ -36,46 +45,28 @@ class Named(NamedTuple):
     exact: bool
 
 
-_UNKNOWN = re.compile(
-    r"\b(?:can ?not|can't|could not|couldn't|unable to) (?:be |say|tell|determine|know|infer|decide|answer)"
-    r"|\bnot (?:sure|enough|clear|possible|given|specified|mentioned|determinable)|\bunknown\b|\bdon't know\b|\bdo not know\b|\bunclear\b"
-    r"|impossible to|\bundetermin|\bindetermin|insufficient|\buncertain|无法|不确定|不知道|不清楚|nicht (?:bestimm|erkenn)",
-    re.IGNORECASE,
-)
-_NONE = re.compile(
-    r"\bnone (?:of|is|are)\b|^\W*none\W*$|^\W*neither\b|\bnot listed\b|都不(?:是|对)?|以上皆非|keine? (?:der|davon)",
-    re.IGNORECASE,
-)
-_ALL = re.compile(
-    r"\ball (?:of )?(?:the )?(?:above|these|them|three|four|options)|^\W*all\W*$|以上(?:都|皆)(?:是|对)|^\W*全部",
-    re.IGNORECASE,
-)
-_BOTH = re.compile(
-    r"^\W*both\b|^\W*(?:both )?\(?[A-H]\)? ?(?:and|&|,) ?\(?[A-H]\)?\W*$|^\W*(?:两者都|都是)", re.IGNORECASE
-)
-_PAIR = re.compile(r"\b([A-H])\)? ?(?:and|&|,) ?\(?([A-H])\b")
-
-
 class OptionSet:
     """What tells these options apart: their texts, words, numbers, and what they say about each other."""
 
     def __init__(self, options: tuple[str, ...]) -> None:
         self.letters = letters_of(options)
-        texts = [_LABEL.sub("", fold(option)) for option in options[:26]]
+        self.texts = options
+        texts = [LABEL.sub("", fold(option)) for option in options[:26]]
         self.plain = [plain(option) for option in options[:26]]
-        self.cores = [_core(tokens(text)) for text in texts]
+        self.cores = [core_of(tokens(text)) for text in texts]
         self.raw = [[token.stem for token in tokens(text)] for text in texts]
-        self.unknown = [i for i, text in enumerate(texts) if _UNKNOWN.search(text)]
-        self.none = [i for i, text in enumerate(texts) if _NONE.search(text)]
-        self.all = [i for i, text in enumerate(texts) if _ALL.search(text)]
-        self.both = [i for i, text in enumerate(texts) if _BOTH.search(text)]
-        self.pairs = [_pair(text, self.letters) for text in texts]
+        self.unknown = [i for i, text in enumerate(texts) if UNKNOWN.search(text)]
+        self.none = [i for i, text in enumerate(texts) if NONE.search(text)]
+        self.all = [i for i, text in enumerate(texts) if ALL.search(text)]
+        self.both = [i for i, text in enumerate(texts) if BOTH.search(text)]
+        self.pairs = [pair_of(text, self.letters) for text in texts]
         self.subjects = {text.lstrip()[:1] for text in texts if re.match(r"\s*[B-Z](?:\s|'s)", text)}
         self.han_yes_no = sum(core[:1] in (["是"], ["否"], ["不"], ["对"]) for core in self.cores) >= 2
         self.yes_no = sum(core[:1] in (["yes"], ["no"]) for core in self.cores) >= 2
         self.phrases = ["\0" + "\0".join(core) + "\0" for core in self.cores]
         self._weigh(texts)
-        self.ranges = [_range(raw, text) for raw, text in zip(self.raw, texts, strict=True)]
+        self.amounts = Amounts(texts)
+        self.ranges = [range_of(raw, text) for raw, text in zip(self.raw, texts, strict=True)]
         self.in_order = self._same_words_in_other_order()
         self.vocabulary = frozenset(stem for raw in self.raw for stem in raw)
 
@@ -84,7 +75,7 @@ class OptionSet:
         said = [tokens(text) for text in texts]
         self.content = [frozenset(t.stem for t in made if t.stem not in EMPTY) for made in said]
         minor = [frozenset(t.stem for t in made if t.stem in EMPTY) - ARTICLES for made in said]
-        kin = [frozenset(also for t in made for also in t.also) for made in said]
+        kin = [frozenset(also for t in made for also in (*t.also, *BROADER.get(t.stem, ()))) for made in said]
         in_all = frozenset.intersection(*self.content) if self.content else frozenset()
         self.telling = [words - in_all for words in self.content]
         every = frozenset().union(*minor)
@@ -98,10 +89,22 @@ class OptionSet:
         self.index: dict[str, frozenset[int]] = {}
         for stem in frozenset().union(*self.telling):
             self.index[stem] = frozenset(i for i, words in enumerate(self.content) if stem in words)
+        for letter in [stem for stem in self.index if len(stem) == 1 and stem.isalpha() and stem.isascii()]:
+            # "Plan B" is told by "plan", not by any B.
+            if all(len(self.telling[i]) > 1 for i in self.index[letter]):
+                del self.index[letter]
         for group in frozenset().union(*kin):
             owners = frozenset(i for i, groups in enumerate(kin) if group in groups)
             if len(owners) < len(texts):
                 self.index[group] = owners
+        self.bases: dict[str, frozenset[int]] = {}
+        for stem, owners in list(self.index.items()):
+            if stem[:1] not in "=^#" and len(base(stem)) >= 4:
+                both = self.bases.get(base(stem), frozenset()) | owners
+                self.bases[base(stem)] = both
+        self.bases = {name: owners for name, owners in self.bases.items() if len(owners) < len(texts)}
+        self.foreign = any(language_of(text) for text in texts)
+        self.cues = self._cues()
         pairs = [set(pairwise(core)) for core in self.cores]
         self.bigrams: dict[tuple[str, str], frozenset[int]] = {}
         for pair in set().union(*pairs):
@@ -109,6 +112,29 @@ class OptionSet:
             if len(owners) < len(texts) and not (pair[0] in EMPTY and pair[1] in EMPTY):
                 # Pairs with a common word tell only where there is little else to tell by.
                 self.bigrams[pair] = owners
+
+    def _cues(self) -> list[frozenset[str]]:
+        """What tells of each option without naming it, and is no word of another one."""
+        groups = [{f"{cue}" for stem in telling for cue in CUES.get(stem, ())} for telling in self.telling]
+        return [
+            frozenset(
+                cue
+                for cue in group
+                if not any(cue in words for j, words in enumerate(self.content) if j != i)
+            )
+            for i, group in enumerate(groups)
+        ]
+
+    def told_by_cues(self, said: Sequence[Token]) -> int | None:
+        """The option that at least two different words tell of, and more than tell of any other."""
+        if not any(self.cues):
+            return None
+        hits = []
+        for cues in self.cues:
+            kin = {group for cue in cues for group in of_stem(cue)}
+            hits.append(len({t.stem for t in said if t.stem in cues or not kin.isdisjoint(t.also)}))
+        most = max(hits)
+        return hits.index(most) if most >= 2 and hits.count(most) == 1 else None
 
     def _same_words_in_other_order(self) -> frozenset[str]:
         """The words whose order is all that tells the options apart, or none."""
@@ -131,7 +157,7 @@ class OptionSet:
 
     def equal_to(self, text: str) -> frozenset[int]:
         """The options whose text this is, but for articles, endings, case and punctuation."""
-        core = _core(tokens(text))
+        core = core_of(tokens(text))
         found = frozenset(i for i, own in enumerate(self.cores) if own and own == core)
         said = " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
         return found or frozenset(i for i, own in enumerate(self.plain) if own and own == said)
@@ -184,7 +210,7 @@ class OptionSet:
     def _stands(self, option: int, kept: Sequence[Token], first: int, last: int, text: str) -> bool:
         """A common word ("on", "up", "May") is the option only where it is not doing its common work."""
         core = self.cores[option]
-        if first and core[0] in ("1", "2") and len(core) == 1 and kept[first - 1].stem in _NOT_COUNTED:
+        if first and core[0] in ("1", "2") and len(core) == 1 and kept[first - 1].stem in NOT_COUNTED:
             return False
         if last - first > 1 or (core[0] not in EMPTY and core[0] not in ("1",)):
             return True
@@ -196,7 +222,7 @@ class OptionSet:
         if core[0] == "1":
             before = kept[first - 1].stem if first else ""
             return word == "1" or (
-                before not in _NOT_COUNTED and not after.startswith(("of ", "that ", "who ", "can ", "may "))
+                before not in NOT_COUNTED and not after.startswith(("of ", "that ", "who ", "can ", "may "))
             )
         if core[0] in ("yes", "no"):
             return not after or not after[0].isalnum() or after.startswith(("or ", "and "))
@@ -208,7 +234,7 @@ class OptionSet:
         if not any(self.ranges):
             return []
         for token in said:
-            value = _value(token.stem)
+            value = value_of(token.stem)
             if value is None:
                 continue
             inside = frozenset(
@@ -242,6 +268,8 @@ class OptionSet:
             if owners:
                 hits.append((owners, token))
         hits = self._worth_it(hits, said)
+        if len(hits) == 1 and self._is_hearsay(*hits[0]):
+            return None
         if not hits:
             return self._common_words_in(said)
         start, end = hits[0][1].start, hits[-1][1].end
@@ -256,13 +284,23 @@ class OptionSet:
     ) -> list[tuple[frozenset[int], Token]]:
         """Words that every description has ("looks", "goes") single out no option that has better ones; beside a
         "none of the above" an option must be named in full."""
-        if all(token.stem in _WEAK for _, token in hits):
-            hits = [(owners, t) for owners, t in hits if not any(self.telling[i] - _WEAK for i in owners)]
+        if all(token.stem in WEAK and not token.idiom for _, token in hits):
+            hits = [(owners, t) for owners, t in hits if not any(self.telling[i] - WEAK for i in owners)]
         if not self.none or not hits:
             return hits
         stems = [token.stem for token in said]
         full = frozenset(i for i in range(len(self.cores)) if self._in_full(i, stems))
         return [(owners & full, token) for owners, token in hits if owners & full]
+
+    def _is_hearsay(self, owners: frozenset[int], token: Token) -> bool:
+        """A mere setting ("the streets"), where the option says what happens to it ("the road is closed")."""
+        return (
+            len(owners) == 1
+            and token.stem not in self.index
+            and not token.idiom
+            and token.stem in SETTINGS
+            and all(len(self.telling[i]) > 1 for i in owners)
+        )
 
     def _in_full(self, option: int, stems: Sequence[str]) -> bool:
         wanted = [stem for stem in self.cores[option] if stem in self.telling[option]]
@@ -274,13 +312,28 @@ class OptionSet:
         return True
 
     def _owners(self, token: Token, before: str) -> frozenset[int] | None:
-        if before in _INDEXED and token.stem.isdigit() and before not in self.vocabulary:
+        if before in INDEXED and token.stem.isdigit() and before not in self.vocabulary:
             return None
+        for meaning in token.idiom:
+            if meaning in self.index:
+                return self.index[meaning]
         if token.stem in self.index:
             return self.index[token.stem]
         for group in token.also:
             if group in self.index and token.stem not in EMPTY:
                 return self.index[group]
+        return self._akin(token)
+
+    def _akin(self, token: Token) -> frozenset[int] | None:
+        """The options that have a word derived from the same one, or one that this one goes on from."""
+        related = self.bases.get(base(token.stem)) if token.stem not in EMPTY else None
+        if related:
+            return related
+        if self.foreign and len(token.stem) > 4:
+            # Endings of other languages are not known here: two thirds of a word in common are enough.
+            near = {owners for stem, owners in self.index.items() if alike(stem, token.stem)}
+            if len(near) == 1:
+                return next(iter(near))
         # "wintertime", "bluish": a word that goes on from one of the options'.
         if len(token.stem) > 5 and token.stem.isascii():
             longer = [s for s in self.index if len(s) >= 5 and token.stem.startswith(s)]
@@ -310,7 +363,11 @@ class OptionSet:
 
     def _common_words_in(self, said: Sequence[Token]) -> Named | None:
         """Where options differ in common words only ("both clips", "neither clip")."""
-        present = [token for token in said if token.stem in self.minor_all and token.stem in _TELLING_COMMON]
+        present = [
+            token
+            for at, token in enumerate(said)
+            if token.stem in self.minor_all and token.stem in TELLING_COMMON and not _particle(said, at)
+        ]
         stems_said = [token.stem for token in said if token.stem not in ARTICLES]
         pairs = [self.bigrams[p] for p in pairwise(stems_said) if p in self.bigrams]
         single = frozenset.intersection(*pairs) if pairs else frozenset()
@@ -324,105 +381,13 @@ class OptionSet:
             fitting = frozenset(i for i, words in enumerate(self.minor) if stems & words)
         return Named(fitting, present[0].start, present[-1].end, False)
 
-    def share(self, option: int, said: Sequence[Token]) -> float:
-        """How much of an option's meaning these words have."""
-        wanted = self.telling[option] | (self.minor[option] & _TELLING_COMMON)
-        if not wanted:
-            return 1.0
-        stems = {token.stem for token in said} | {also for token in said for also in token.also}
-        kin = {also for token in tokens(" ".join(self.plain[option : option + 1])) for also in token.also}
-        hit = len(wanted & stems) + len({k for k in kin & stems})
-        return min(1.0, hit / len(wanted))
 
-
-_INDEXED = frozenset(
-    words("fram shot scen step part figur clip minut second imag pictur lin point player ball team")
-)
-_NOT_COUNTED = frozenset(
-    words(
-        "the this that these those which first last any each every no another other right left wrong"
-        " #1 #2 #3 #4 #5 not final correct best electric fram shot step"
-    )
-)
-_WEAK = frozenset(
-    [
-        "look",
-        "go",
-        "walk",
-        "tak",
-        "tak",
-        "take",
-        "hold",
-        "put",
-        "use",
-        "make",
-        "mak",
-        "get",
-        "do",
-        "want",
-        "stand",
-        "turn",
-        "com",
-        "come",
-        "tri",
-        "start",
-        "begin",
-        "keep",
-        "say",
-        "tell",
-        "talk",
-        "move",
-        "mov",
-        "man",
-        "woman",
-        "child",
-        "person",
-        "room",
-        "hand",
-        "tim",
-    ]
-)
-_TELLING_COMMON = frozenset(
-    words(
-        "before after between up down out off in on over under from into both neither all right wrong"
-        " without with more less and or not"
-    )
-)
-
-
-def _core(made: Sequence[Token]) -> list[str]:
-    return [token.stem for token in made if token.stem not in ARTICLES]
-
-
-def _pair(text: str, letters: str) -> frozenset[int]:
-    """The options that an option like "Both A and B" speaks of."""
-    found = _PAIR.search(text)
-    if not found or not (_BOTH.search(text) or len(text) < 12):
-        return frozenset()
-    return frozenset(letters.find(letter) for letter in found.groups())
-
-
-def _value(stem: str) -> float | None:
-    if ":" in stem:
-        total = 0.0
-        for part in stem.split(":"):
-            total = total * 60 + int(part)
-        return total
-    try:
-        return float(stem)
-    except ValueError:
-        return None
-
-
-def _range(raw: Sequence[str], text: str) -> tuple[float, float, bool] | None:
-    """ "10-20 seconds" as the numbers between which it lies, and whether they are times of a clock."""
-    numbers = [stem for stem in raw if _value(stem) is not None and stem != ""]
-    if len(numbers) != 2 or not re.search(
-        r"\d\s*(?:s|sec\w*|min\w*|%)?\s*(?:-|–|to|and|~|至|到)\s*\$?\d", text
-    ):
-        return None
-    low, high = (_value(number) or 0.0 for number in numbers)
-    return (low, high, ":" in numbers[0]) if low < high else None
+def _particle(said: Sequence[Token], at: int) -> bool:
+    """ "Sits down", "gets up", "right in front": no direction."""
+    stem = said[at].stem
+    if stem in ("up", "down", "off", "on", "out"):
+        return at > 0 and said[at - 1].stem in PHRASAL
+    return stem == "right" and at + 1 < len(said) and said[at + 1].stem in RIGHT_THERE
 
 
 @lru_cache(maxsize=512)

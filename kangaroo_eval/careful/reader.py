@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
-from kangaroo_eval.careful.options import OptionSet, letters_of, option_set, plain
+from kangaroo_eval.careful.languages import into_english, language_of
+from kangaroo_eval.careful.option_texts import letters_of, plain
+from kangaroo_eval.careful.options import OptionSet, option_set
+from kangaroo_eval.careful.reading import UNREADABLE, Reading, both_of, shifted, word
 from kangaroo_eval.careful.tags import best_scored, tagged
 from kangaroo_eval.careful.text import (
     Compact,
@@ -17,7 +20,7 @@ from kangaroo_eval.careful.text import (
     without_markup,
     without_tokens,
 )
-from kangaroo_eval.careful.weigh import UNREADABLE, Reading, both_of, shifted, weigh, word
+from kangaroo_eval.careful.weigh import refuses, weigh
 
 _SHORT = re.compile(r"\s{0,8}[\"'*(\[]{0,3}([A-Za-z])[\"'*)\].,:]{0,3}\s{0,8}")
 _SHORT_STATED = re.compile(
@@ -67,11 +70,33 @@ def _read_reply(text: str, options: OptionSet) -> Reading:
         )
     reply, thought = answer_after_thought(fold(text))
     compact = Compact(without_tokens(reply))
-    reading = _read_thought(compact.text, options, thought) if thought else _read_turn(compact.text, options)
+    reading = _in_any_language(compact.text, options, thought)
     if reading.span is None:
         return reading
     start, end = reading.span
     return reading._replace(span=(compact.place(start), compact.place(end - 1) + 1))
+
+
+def _in_any_language(text: str, options: OptionSet, thought: str) -> Reading:
+    """The reply in English as far as it frames an answer; as it stands where that says nothing."""
+    language = language_of(text)
+    if language is not None:
+        english = into_english(text, language)
+        own = option_set(tuple(into_english(option, language).text for option in options.texts))
+        reading = _read_thought(english.text, own, thought) if thought else _read_turn(english.text, own)
+        if reading.answer is not None and (reading.rule in _FIRM or not refuses(text)):
+            if reading.span is None:
+                return reading
+            start, end = reading.span
+            return reading._replace(span=(english.place(start), english.place(end - 1) + 1))
+        if reading.rule in ("taken_back", "several"):
+            return reading
+    return _read_thought(text, options, thought) if thought else _read_turn(text, options)
+
+
+_FIRM = frozenset(
+    ("stated", "chosen", "judged", "tagged", "whole", "concluded", "corrected", "verdict", "leading", "alone")
+)
 
 
 def _read_turn(reply: str, options: OptionSet) -> Reading:
@@ -128,7 +153,7 @@ def _read_value(value: str, start: int, text: str, options: OptionSet, depth: in
 
 
 _RETRACTS = re.compile(
-    r"(?P<lead>[.!?;,:)>\n–-]\s{0,3}|\.{2,}\s?|^)[\"'(*]{0,2}(?P<mark>(?:oh |hmm+,? |oops,? |ah,? |well,? |but |no,? |ok,? |um,? |uh,? |and |edit: )*(?:wait|hold on|actually|scratch that|correction|on second thou?ghts?|let me (?:reconsider|re-?check|check again|rethink|re-?think|re-?examine|think again|correct)"
+    r"(?P<lead>[.!?;,:)>\n–-]\s{0,3}|\.{2,}\s?|^)[\"'(*]{0,2}(?P<mark>(?:oh |hmm+,? |oops,? |ah,? |well,? |but |no,? |ok,? |um,? |uh,? |and |or |edit: )*(?:wait|hold on|actually|scratch that|correction|on second thou?ghts?|on reflection|come to think of it|thinking about it|make (?:that|it)|i(?:'ve| have) changed my mind|let me (?:reconsider|re-?check|check again|rethink|re-?think|re-?examine|think again|correct)"
     r"|oops|sorry|i (?:made a mistake|misread|mean|meant|was wrong|take (?:that|it) back|stand corrected)|my (?:mistake|bad|apologies)|apologies|rather|more (?:precisely|exactly|accurately)|no|nope|edit|strike that|not quite"
     r"|i take that back|upon (?:closer|further|second) \w+|on (?:closer|further) \w+|looking (?:closer|again|more closely)|after (?:re-?\w+|further|another|a second)|hmm+|however, (?:after|upon|on|looking)[^,.\n]{0,50}|等等|不对|哦不|更正|抱歉|不,|再想想|我错了|应该说|perdón|pardon|moment|halt|nein|non)\b|(?:等等|不对|哦不|更正|再想想|我错了|不,))(?=(?P<tail>[\s,.:;!?–-]{0,4}))(?![^\s,.:;!?–-])",
     re.IGNORECASE,

@@ -5,16 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from kangaroo_eval.careful.letters import (
-    _BE,
-    _NOUNS,
-    CHOSEN,
-    NAMED,
-    PASSING,
-    STATED,
-    Mention,
-    Said,
-)
+from kangaroo_eval.careful.letters import BE, NOUNS
+from kangaroo_eval.careful.mentions import CHOSEN, NAMED, PASSING, STATED, Mention, Said
 
 _BETWEEN = re.compile(
     r"[\s\"'*)\]]*(?:[,/|+&]|\b(?:or|and|nor|y|o|u|et|ou|und|oder|e|и|или|as well as|versus|vs\.?)\b|和|或者?|与|及|跟|还是|と|か|와|과|또는)+[\s\"'*(\[]*"
@@ -42,7 +34,7 @@ _NO = (
 _REJECTED_AFTER = re.compile(
     rf"^[\s\"'*)\]:–-]{{0,4}}(?:(?:all|both|each|therefore|thus|clearly|obviously|also|definitely|都|均|选项|项|是|is|are|was|were|be|being|as|seems?|looks?|appears?|must|has to|have to|can|could|should|therefore|which|simply|plainly|be|been|to|just|then|certainly|almost|most|highly|very|quite|son|sind|sont|ist|est|es|显然|明显)\b\s*|都|均|选项|项|是)*"
     rf"(?:{_NO}|not\b|n't\b|cannot\b|can't\b)"
-    rf"|^[\s\"'*)\]]{{0,3}}\s*{_BE}(?:n't| not)\b|^\s(?:doesn't|don't|didn't|cannot|can't|couldn't|has no|have no|is not|are not|lacks?|contradicts?|fails?)\b"
+    rf"|^[\s\"'*)\]]{{0,3}}\s*{BE}(?:n't| not)\b|^\s(?:doesn't|don't|didn't|cannot|can't|couldn't|has no|have no|is not|are not|lacks?|contradicts?|fails?)\b"
     r"|^[\s\"'*)\]]{0,3}(?:is|are|can be|could be)? ?(?:never|nowhere)\b|^[^.\n]{0,40}\b(?:can|could|may|should|must) (?:be|also be|therefore be|all be) (?:ruled out|excluded|eliminated|discarded|rejected|dismissed)"
     r"|^[^.,;\n]{0,24}\b(?:is|are|seems?) (?:also |clearly |therefore |obviously )?(?:wrong|incorrect|false|out)\b",
     re.IGNORECASE,
@@ -56,6 +48,10 @@ _WOULD = re.compile(
     r"|^[\s\"')\]]*(?:would (?:mean|need|require|imply|have been|have to)|at first|initially)",
     re.IGNORECASE,
 )
+_MISSING = re.compile(
+    r"\b(?:but|which|yet|and)\b.*(?:\b(?:not?|none|never|nowhere|absent|missing|lacking)\b|n't\b)",
+    re.IGNORECASE,
+)
 _PAST = re.compile(
     r"\b(?:first thought|at first|initial(?:ly)?|tempt\w+|originally|earlier|previous(?:ly)?|misread|mistook|used to|might think|may think|could think|might seem|one might|some might|一开始|起初|原本|本来|最初)\b[^.;\n]{0,60}$"
     r"|(?:一开始|起初|原本|本来|最初)[^.;\n]{0,30}$",
@@ -63,17 +59,17 @@ _PAST = re.compile(
 )
 _LINK = r"(?:\bis\b|\bbe\b|\bwas\b|\bare\b|\bes\b|\best\b|\bist\b|\bé\b|\bè\b|\bla\b|\bjest\b|\bсоответствует\b|是|为|為|:|=|->|–|-|→|➜|>|は|이|はis|\bto\b|\blà\b|\badalah\b|\bهي\b|\bهو\b|\bis:|\boption\b|\bletter\b|\bas\b|\bis\s*\n)"
 _STATES = re.compile(
-    rf"(?:\b(?!(?:options|choices|captions|statements|descriptions|alternatives)\b){_NOUNS}\b|答案|正解|답|选项|選項)(?![^.\n]{{0,60}}(?:\b(?:not|cannot|if)\b|n't\b))[^.;\n]{{0,90}}?{_LINK}[\s\"'*(\[:]*"
+    rf"(?:\b(?!(?:options|choices|captions|statements|descriptions|alternatives)\b){NOUNS}\b|答案|正解|답|选项|選項)(?![^.\n]{{0,60}}(?:\b(?:not|cannot|if)\b|n't\b))[^.;\n]{{0,90}}?{_LINK}[\s\"'*(\[:]*"
     r"(?:(?:option|choice|letter|therefore|clearly|most|more|likely|probably|definitely|the|la|el|letra|lettre|die|der|still|actually|in fact|thus|simply|number|caption|answer|应该|应|选|选项|is|be|to|or|of|course|obviously|indeed|then|also|again|lettera|buchstabe|option|opción|caption|statement)\b[\s:,\"'*(]*|[:\"'*(\[\s])*$",
     re.IGNORECASE,
 )
 _HEADED = re.compile(
-    rf"(?:^|[\n.|])[\W_]*(?:so |thus |therefore |the |my )*(?:final |best |correct |right |most likely |predicted |selected |chosen |suggested |overall )*(?:(?:final|best|correct|right|most likely|predicted|selected|chosen) (?:answer|option|choice|letter|caption|statement|summary|match|fit)|(?!option|choice|caption|statement|description|summary|letter|alternative){_NOUNS}|(?:option|choice|letter|caption|selection|best|correct|final|conclusion|verdict|result|output)(?=\s*[:=\n-]))(?: (?:is|would be))?[\s\W_]*$",
+    rf"(?:^|[\n.|])[\W_]*(?:so |thus |therefore |the |my )*(?:final |best |correct |right |most likely |predicted |selected |chosen |suggested |overall )*(?:(?:final|best|correct|right|most likely|predicted|selected|chosen) (?:answer|option|choice|letter|caption|statement|summary|match|fit)|(?!option|choice|caption|statement|description|summary|letter|alternative){NOUNS}|(?:option|choice|letter|caption|selection|best|correct|final|conclusion|verdict|result|output)(?=\s*[:=\n-]))(?: (?:is|would be))?[\s\W_]*$",
     re.IGNORECASE,
 )
 _CHOOSES = re.compile(
     r"(?:\b(?:choose|choosing|chose|chosen|pick|picking|picked|select|selecting|selected|go(?:ing)? (?:with|for)|vote for|opt(?:ing)? for|settle (?:on|for)|stick with|lean(?:ing)? (?:to|towards?)|in favou?r of"
-    r"|i(?:'d| would)? say|i(?:'d| would)? guess|my guess (?:is|would be)|i think|i believe|i suppose|it must be|must be|has to be|should be|it(?:'s| is)|that(?:'s| is)|that would be|this (?:is|matches|corresponds to|means|suggests)"
+    r"|i(?:'d| would)?(?: still| rather)? say|make (?:that|it)|i(?:'d| would)? guess|my guess (?:is|would be)|i think|i believe|i suppose|it must be|must be|has to be|should be|it(?:'s| is)|that(?:'s| is)|that would be|this (?:is|matches|corresponds to|means|suggests)"
     r"|leav(?:es|ing)(?: us with| only)?|(?:which |this |that )?(?:gives|yields)|we get|left with|remains|corresponds? to|corresponding to|matches|points? to|supports?|means|indicates?|suggests?|described by|matched by|by|makes it|answer(?:ing)?|i mean|i meant|call it|wählen|elijo|elegiría|escolho|choisis|je dirais|scelgo|prefer|change (?:my answer )?to|switch to|would be|wins)"
     r"|\b(?:so|thus|hence|therefore|ergo|conclusion|finally|overall|then|final|correct|best|=>|consequently|accordingly)\b,?|[:→➜>=–]|->|- |应该?选|选择?|選|故选?|所以|因此|是|为|應為|觉得是|认为是|应为)"
     r"[\s\"'*(\[:,]*(?:(?:it|is|it's|be|option|choice|letter|the|answer|clearly|probably|most|likely|definitely|number|just|only|选|是|选项|应该|为|caption|statement|rather|actually|be|must|with|go|i|i'd|say|think|choose|would|pick|'s|'d)\b[\s,:\"'*(\[]*|选项?|是)*$",
@@ -83,7 +79,7 @@ _JUDGED = re.compile(
     r"^[\s\"'*)\]]*(?:选项|项)?\s*(?:\([^()\n]{0,80}\),? ?)?(?:,[^,.;\n]{1,60},)?,?\s*(?:"
     r"(?:(?:is|was|seems?|looks?|appears?|sounds?|would|must|has|should|will|ist|est|es|è|é)\b(?: to)?(?: be)?)?(?:\s?(?:therefore|thus|also|clearly|definitely|probably|likely|certainly|the|my|most|more|a|an|by far|in my (?:view|opinion)|then|obviously|our|only|one|to be|overall|very|indeed|hence|still|just|simply|sensible|reasonable|logical|single|all))*\s?\b(?:correct|right|answer|best|likely|true|accurate|consistent|the one|remains|reasonable|sensible|logical|closest|plausible|choice|pick|guess|match|fits|supported|appropriate|suitable|fitting|better|option|safest|one|that fits|probable|winner|left|richtig|correcta|correcte|valid)\b(?! if)"
     r"|(?:remains?|fits|wins|matches|it is|it was|makes (?:the most |more |most )?sense|describes|agrees|stands|works|corresponds|is what|is supported|best|is left|is met)\b"
-    r"|(?:是|为)?(?:最)?(?:正确|对的|正解|合适|符合|恰当|准确|好的|合理|可能)|是(?:正确)?答案|吧|正确|が正|です|で(?:す|ある)|だ|입니다|이다|이 (?:정답|맞)|가 (?:정답|맞)|번|✓|✔|✅|☑)",
+    r"|(?:才?是|为|才)?(?:最)?(?:正确|对的|正解|合适|符合|恰当|准确|好的|合理|可能)|是(?:正确)?答案|吧|正确|が正|です|で(?:す|ある)|だ|입니다|이다|이 (?:정답|맞)|가 (?:정답|맞)|번|✓|✔|✅|☑)",
     re.IGNORECASE,
 )
 _COULD = re.compile(
@@ -165,6 +161,8 @@ def _role(text: str, group: list[Mention]) -> Said | None:
     def made(affirmed: bool, strength: int, kind: str) -> Said:
         return Said(letters, first.start, last.end, affirmed, strength, kind)
 
+    if _WOULD.match(right) and _MISSING.search(right):
+        return made(False, CHOSEN, "rejected")
     if _WOULD.match(right) or _SUPPOSED.search(left):
         return None
     near = (

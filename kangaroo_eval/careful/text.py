@@ -211,9 +211,53 @@ _FAILED_FIRST = re.compile(
 )
 
 
+_FAILURE_HINTS = (
+    "_",
+    "fail",
+    "load",
+    "error",
+    "memory",
+    "traceback",
+    "limit",
+    "filter",
+    "none",
+    "errno",
+    "reason",
+    "safety",
+    "gateway",
+    "unavailable",
+    "connection",
+    "time",
+    "attribute",
+    "stack",
+    "retries",
+    "<",
+    "exception",
+    "length",
+    "quota",
+    "too many",
+    "invalid",
+    "api",
+    "http",
+    "overloaded",
+    "object",
+)
+
+
+def may_have(text: str, hints: tuple[str, ...]) -> bool:
+    """Whether a pattern that needs one of these words can match: it costs far less to ask than to search."""
+    if not text.isascii():
+        return True
+    low = text.lower()
+    return any(hint in low for hint in hints)
+
+
 def is_failure(text: str) -> bool:
     """Whether this is what a server or a program wrote in place of a reply."""
-    return bool(_FAILED_FIRST.match(text[:200]) or _FAILURES.search(text[:3000]))
+    head = text[:3000]
+    return bool(
+        _FAILED_FIRST.match(text[:200]) or (may_have(head, _FAILURE_HINTS) and _FAILURES.search(head))
+    )
 
 
 _NEXT = re.compile(

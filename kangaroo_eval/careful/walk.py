@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ _MARK_IN_FRONT = re.compile(
     r"[ \t]*(?:[-*•>|+]+[ \t]*|\d{1,2}[.)][ \t]*)*(?:(?P<good>✓|✔|✅|☑|\[[xX✓✔]\])|(?P<bad>✗|✘|❌|❎|×|\[ \]))"
 )
 _LETTER = r"(?:(?:is it|could it be|what about|how about)\s+)?(?:(?:option|choice|caption|statement|选项|answer|description|summary)\s*)?(?:[(\[\"'](?P<a>[A-Za-z])[)\]\"'][.:]?|(?P<b>[A-Z])[ ]?[.):|](?=\s|[^\x00-\x7f]|$)|(?P<c>[A-Z])(?=\s*(?:[:–=|→?✓✔✅❌✗✘]|-[ >]|->|\s(?:is|says|claims|describes|was|can|does|doesn't|shows|would|seems|isn't|has|mentions|states|speaks)\b|\?|是|不|错|正|选项|项)))"
+_LABEL = re.compile(_BULLET + _LETTER)
 _SENTENCE = re.compile(r"(?:^|(?<=[.!?;:,)])\s+|\n+)")
 _AFTER_TEXT = re.compile(r"[\s\"'*]*(?:[.:?(–|→=✓✔✅❌✗✘×]|- |->|$|\n)")
 _AFTER_TEXT_LOOSE = re.compile(
@@ -68,11 +70,10 @@ def units(text: str, options: OptionSet) -> list[Unit]:
 
 
 def _labelled(text: str, options: OptionSet, starts: list[int], lines: bool) -> list[tuple[int, int, int]]:
-    letter = re.compile(_BULLET + _LETTER)
-    texts = _text_pattern(options)
+    texts = _text_pattern(tuple(options.plain))
     found: list[tuple[int, int, int]] = []
     for start in starts[:MOST]:
-        match = letter.match(text, start)
+        match = _LABEL.match(text, start)
         name = match and (match["a"] or match["b"] or match["c"])
         if match and match["c"] and name in options.subjects and re.match(r"\s+[a-z]", text[match.end() :]):
             match = None
@@ -82,13 +83,16 @@ def _labelled(text: str, options: OptionSet, starts: list[int], lines: bool) -> 
             continue
         said = texts.match(text, start) if texts else None
         if said and (_AFTER_TEXT if lines else _AFTER_TEXT_LOOSE).match(text, said.end()):
-            option = options.plain.index(" ".join(re.sub(r"[^\w\s]", " ", said["said"].lower()).split()))
-            found.append((option, start, said.end()))
+            own = " ".join(re.sub(r"[^\w\s]", " ", said["said"].lower()).split())
+            # Signs that differ only for Python ("µ" and "μ") match without being the same.
+            if own in options.plain:
+                found.append((options.plain.index(own), start, said.end()))
     return found
 
 
-def _text_pattern(options: OptionSet) -> re.Pattern[str] | None:
-    texts = sorted((text for text in options.plain if text), key=len, reverse=True)
+@lru_cache(maxsize=512)
+def _text_pattern(plain: tuple[str, ...]) -> re.Pattern[str] | None:
+    texts = sorted((text for text in plain if text), key=len, reverse=True)
     if not texts:
         return None
     body = "|".join(r"\W{1,3}".join(map(re.escape, text.split())) for text in texts)

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
-from kangaroo_eval.careful.clauses import Described, Words
-from kangaroo_eval.careful.letters import CHOSEN, NAMED, STATED, Mention, Said, mentions
+from kangaroo_eval.careful.clauses import Words
+from kangaroo_eval.careful.described import CUT_OFF, described
+from kangaroo_eval.careful.letters import mentions
+from kangaroo_eval.careful.mentions import CHOSEN, NAMED, STATED, Mention, Said
 from kangaroo_eval.careful.options import OptionSet
+from kangaroo_eval.careful.reading import UNREADABLE, Reading, both_of, shifted, word
 from kangaroo_eval.careful.roles import said_of
+from kangaroo_eval.careful.text import may_have
 from kangaroo_eval.careful.walk import Unit, chosen_by_verdict, units, verdict, without_listing
 from kangaroo_eval.careful.words import tokens
-
-
-class Reading(NamedTuple):
-    """What a rule read: `answer` is a letter or None (unreadable), `rule` what fired, `span` where."""
-
-    answer: str | None
-    rule: str
-    span: tuple[int, int] | None
-
-
-UNREADABLE = Reading(None, "unreadable", None)
-
-
-def shifted(reading: Reading, by: int) -> Reading:
-    if reading.span is None:
-        return reading
-    return reading._replace(span=(reading.span[0] + by, reading.span[1] + by))
-
 
 _REFUSES = re.compile(
     r"\b(?:(?:can(?:'t|not| not)|could(?:n't| not)|unable to|not able to|am not able|impossible to|not possible to|difficult to|hard to) (?:be )?(?:(?:really|clearly|confidently|definitively|accurately|reliably|actually|fully|possibly) )?(?:determin|answer|tell|say|see|view|watch|access|provide|identify|process|play|open|help|assist|analy|infer|know|decide|make out|verify|choose|assess|conclude|give|confirm|select|discern|comply|respond|establish|ascertain)\w*"
@@ -38,6 +23,56 @@ _REFUSES = re.compile(
     r"|无法|不能(?:确定|判断|回答|看)|不知道|不清楚|抱歉|对不起|请提供|不确定|没有提供|わかりません|分かりません|できません|申し訳|모르|알 수 없|죄송|no puedo|lo siento|no sé|je ne (?:peux|sais)|désolé|leider|kann (?:ich )?nicht|weiß (?:ich )?nicht|tut mir leid|não (?:posso|sei|consigo)|desculpe|не могу|не знаю|извините|к сожалению|mi dispiace|non (?:posso|so)|xin lỗi|không thể|maaf|tidak (?:dapat|bisa)",
     re.IGNORECASE,
 )
+
+
+def refuses(text: str) -> bool:
+    """Whether the writer says that it cannot be said."""
+    return may_have(text, _REFUSAL_HINTS) and bool(_REFUSES.search(text))
+
+
+_REFUSAL_HINTS = (
+    *(
+        "can't",
+        "cannot",
+        "can not",
+        "could",
+        "able to",
+        "possible to",
+        "difficult",
+        "hard to",
+        "i do",
+        "i did",
+    ),
+    *(
+        "sorry",
+        "apolog",
+        "as an ai",
+        "unanswer",
+        "insufficien",
+        "enough",
+        "no ",
+        "not ",
+        "n't",
+        "unclear",
+        "unknown",
+    ),
+    *("unsure", "need", "please", "without", "polic", "inappropriate", "comfortable", "determin", "decline"),
+    *(
+        "refuse",
+        "no se",
+        "lo siento",
+        "je ne",
+        "leider",
+        "kann",
+        "tut mir",
+        "desculpe",
+        "mi dispiace",
+        "non ",
+    ),
+    *("xin", "maaf", "tidak"),
+)
+
+
 _NO_OPTION = re.compile(
     r"\bnone of (?:the|these|them|those)\b|\bnone (?:is|are|fits?|match\w*|apply|applies)\b|\bneither (?:caption|option|answer|statement|of (?:the|these|them))\b|\bnot (?:listed|among|one of (?:the|these))|no (?:correct|matching|suitable|right|valid) (?:option|answer|choice)|no option\b|isn't (?:listed|among|one of)"
     r"|(?:all|both) (?:of )?(?:the |these )?(?:\w+ )?(?:options?|answers?|choices?|captions?|statements?)?\s?(?:are|is|seem) (?:\w+ )?(?:wrong|incorrect|false)|not in the (?:list|options)|以上都不|都不(?:是|对|正确|符合)|没有(?:一个)?(?:正确|合适)的?(?:选项|答案)|ninguna|aucune|keine der|nenhuma|nessuna|ни один",
@@ -47,13 +82,6 @@ _ALL_OF = re.compile(
     r"\ball (?:of )?(?:the )?(?:above|these|them|options|three|four)\b|以上(?:都|皆|全)(?:是|对)|\beverything (?:listed|above)",
     re.IGNORECASE,
 )
-
-
-def word(options: OptionSet, which: frozenset[int], span: tuple[int, int] | None, rule: str) -> Reading:
-    """The letter of the one option that was found."""
-    if len(which) != 1:
-        return UNREADABLE
-    return Reading(options.letters[next(iter(which))], rule, span)
 
 
 _RANKED = re.compile(r"(?<![\w'])([A-Z])(?: ?> ?[A-Z]){2,}(?![\w'])")
@@ -200,23 +228,6 @@ def _concludes(text: str, one: Said) -> bool:
     )
 
 
-def both_of(options: OptionSet, letters: frozenset[str], span: tuple[int, int] | None) -> Reading | None:
-    """The option that says just this: "Both A and B", "All of the above"."""
-    which = frozenset(options.letters.find(letter.upper()) for letter in letters)
-    if -1 in which:
-        return None
-    named = [i for i, pair in enumerate(options.pairs) if pair and pair == which]
-    if not named and len(which) == 2 and len(options.both) == 1 and not options.pairs[options.both[0]]:
-        named = options.both
-    everything = options.all and which == frozenset(range(len(options.letters))) - {
-        *options.all,
-        *options.none,
-    }
-    if not named and everything:
-        named = options.all
-    return Reading(options.letters[named[0]], "both", span) if len(named) == 1 else None
-
-
 def _has_other_text(text: str, one: Said, options: OptionSet) -> bool:
     """Whether the letter is followed by exactly the text of another option ("B. Red", where red is A)."""
     rest = re.match(r"[\s\"'*)\].:,(–-]*(.{0,300})", text[one.end : one.end + 320])
@@ -232,18 +243,22 @@ def _has_other_text(text: str, one: Said, options: OptionSet) -> bool:
 
 def _from_words(text: str, said: list[Said], options: OptionSet, listing: bool) -> Reading:
     """No letter is chosen: what the words describe, what they refuse, and what they leave over."""
-    refuses, none = bool(_REFUSES.search(text)), bool(_NO_OPTION.search(text))
-    if refuses:
+    if _REMAINS.search(text):
+        left = set(options.letters) - {letter for one in said if not one.affirmed for letter in one.letters}
+        if len(left) == 1:
+            return Reading(next(iter(left)), "eliminated", None)
+    refused, none = refuses(text), bool(_NO_OPTION.search(text))
+    if refused:
         rest = _after_all(text, options)
         if rest is not None:
             return rest
     if re.fullmatch(r"\W*\d{1,2}\W*", text) and not all(any(s.isdigit() for s in raw) for raw in options.raw):
         return UNREADABLE
     words = Words(text, options)
-    meta = _about_all(text, options, refuses, none, words)
+    meta = _about_all(text, options, refused, none, words)
     if meta is not None:
         return meta
-    by_words = _described(words, options, listing)
+    by_words = described(words, options, listing)
     named = frozenset(
         letter for one in said if one.affirmed and one.strength == NAMED for letter in one.letters
     )
@@ -251,13 +266,17 @@ def _from_words(text: str, said: list[Said], options: OptionSet, listing: bool) 
         by_words = UNREADABLE
     if (
         by_words.answer is not None
-        and not (refuses and by_words.rule != "concluded")
+        and not (refused and by_words.rule != "concluded")
         and not _contradicted(by_words, said)
     ):
         return by_words
-    return _faint(said, words, options, refuses, by_words)
+    return _faint(said, words, options, refused, by_words)
 
 
+_REMAINS = re.compile(
+    r"\b(?:the )?(?:(?:only )?(?:remaining|other) (?:one|option|choice|answer)|one (?:that is )?(?:left|remaining)|last (?:one|option) standing|what(?:'s| is)? (?:left|remains)|only one option)\b",
+    re.IGNORECASE,
+)
 _ALL_THE_SAME = re.compile(
     r"\b(?:but|however|so|still|yet|though|nevertheless|my (?:best )?guess|if i had to)\b|但|不过",
     re.IGNORECASE,
@@ -278,7 +297,7 @@ def _contradicted(reading: Reading, said: list[Said]) -> bool:
     return any(not one.affirmed and reading.answer in one.letters for one in said)
 
 
-def _about_all(text: str, options: OptionSet, refuses: bool, none: bool, words: Words) -> Reading | None:
+def _about_all(text: str, options: OptionSet, refused: bool, none: bool, words: Words) -> Reading | None:
     """ "None of them", "all of the above", "I cannot tell": an option that says so, or nothing."""
     exact = {i for one in words.described if one.named.exact and not one.denied for i in one.named.options}
     if none:
@@ -287,10 +306,10 @@ def _about_all(text: str, options: OptionSet, refuses: bool, none: bool, words: 
         return Reading(None, "none_of_them", None) if not exact else None
     if _ALL_OF.search(text) and len(options.all) == 1:
         return word(options, frozenset(options.all), None, "all_of_them")
-    if refuses and len(options.unknown) == 1 and not exact - set(options.unknown):
+    if refused and len(options.unknown) == 1 and not exact - set(options.unknown):
         return word(options, frozenset(options.unknown), None, "unknown")
     if (
-        refuses
+        refused
         and not re.search(
             r"\b(?:but|however|so|still|guess|yet|though|nevertheless)\b|但|不过", text, re.IGNORECASE
         )
@@ -300,117 +319,7 @@ def _about_all(text: str, options: OptionSet, refuses: bool, none: bool, words: 
     return None
 
 
-_CUT_OFF = re.compile(
-    r"(?:\w+\W+){3}(?:the|(?-i:an?)|at this (?:moment|point|time)|and|or|of|to|is|has|have|in|on|with|that|there|because|at|his|her|are|was|were|for|from|which|who|then|since|into|by|this|these|their|its|my|as)\s*$|然后,?\s*$",
-    re.IGNORECASE,
-)
-
-
-_FINALLY = re.compile(
-    r"\b(?:(?:correct |best |right |final )?answer is|in conclusion|therefore|hence|thus)\b|答案",
-    re.IGNORECASE,
-)
-
-
-def _order(words: Words, options: OptionSet) -> int | None:
-    """The order in which things are told, in the last sentence that tells one."""
-    for sentence in sorted({clause.sentence for clause in words.clauses}, reverse=True):
-        own = [clause for clause in words.clauses if clause.sentence == sentence]
-        place = options.order_in(words.within(own[0].start, own[-1].end))
-        if place is not None:
-            return place
-    return options.order_in(words.said)
-
-
-def _described(words: Words, options: OptionSet, listing: bool) -> Reading:
-    """The option that the words describe: in the conclusion, at the head, or throughout."""
-    if _CUT_OFF.search(words.text[-80:]):
-        return UNREADABLE
-    affirmed = [one for one in words.described if not one.denied and not one.clause.asks]
-    if not affirmed and words.clauses and words.clauses[-1].asks:
-        affirmed = [one for one in words.described if one.clause.sentence == words.clauses[-1].sentence]
-    denied = frozenset(i for one in words.described if one.denied for i in one.named.options)
-    if options.in_order and not any(one.named.exact for one in affirmed):
-        place = _order(words, options)
-        if place is not None:
-            return word(options, frozenset({place}), None, "described")
-    concluding = [one for one in affirmed if one.clause.concludes]
-    lead = None if listing else _at_the_head(words, options, affirmed)
-    if lead is not None and not (
-        concluding
-        and _FINALLY.search(
-            words.text, concluding[-1].clause.start - 60 if concluding[-1].clause.start > 60 else 0
-        )
-    ):
-        return lead
-    if concluding:
-        sentence = concluding[-1].clause.sentence
-        drawn = [one for one in concluding if one.clause.sentence == sentence]
-        for part in (drawn, [one for one in drawn if one.clause is drawn[-1].clause]):
-            reading = _agreed(part, options, denied, "concluded")
-            if reading is not None and reading.answer is not None:
-                return reading
-    if listing:
-        return UNREADABLE
-    return _agreed(affirmed, options, denied, "described") or UNREADABLE
-
-
-def _at_the_head(words: Words, options: OptionSet, affirmed: list[Described]) -> Reading | None:
-    """A reply that begins with an option's very text as its own sentence or clause: "4. In the first shot ..."."""
-    if not affirmed or not words.clauses:
-        return None
-    first = words.clauses[0]
-    part = words.text[first.start : first.end].strip()
-    equal = options.equal_to(part)
-    if len(equal) != 1 or affirmed[0].clause is not first:
-        return None
-    # A list of options begins like that as well.
-    same = [one for one in affirmed if one.clause.sentence == first.sentence and one.named.exact]
-    if any(one.named.options != equal for one in same):
-        return None
-    return word(options, equal, (affirmed[0].named.start, affirmed[0].named.end), "head")
-
-
-def _agreed(found: list[Described], options: OptionSet, denied: frozenset[int], rule: str) -> Reading | None:
-    """The one option that all these descriptions fit, or the one that is named while others are only touched."""
-    if not found:
-        return None
-    sets = [one.named.options - denied or one.named.options for one in found]
-    together = frozenset.intersection(*sets)
-    if len(together) == 1:
-        return _place(options, together, found, rule)
-    exact = frozenset(i for one, which in zip(found, sets, strict=True) if one.named.exact for i in which)
-    if len(exact) == 1 and not _beside(found, exact, denied):
-        return _place(options, exact, found, rule)
-    if len(exact) > 1:
-        both = both_of(options, frozenset(options.letters[i] for i in exact), None)
-        return both or Reading(None, "several", None)
-    single = frozenset(i for which in sets if len(which) == 1 for i in which)
-    if len(single) == 1 and not any(len(which) > 1 and not which & single for which in sets):
-        return _place(options, single, found, rule)
-    both = both_of(options, frozenset(options.letters[i] for i in single), None) if len(single) > 1 else None
-    return both or Reading(None, "several", None)
-
-
-def _beside(found: list[Described], exact: frozenset[int], denied: frozenset[int]) -> bool:
-    """Whether another option is described in the same sentence ("increases first and then decreases")."""
-    own = {one.clause.sentence for one in found if one.named.exact}
-    return any(
-        len(one.named.options) == 1
-        and not one.named.options & (exact | denied)
-        and one.clause.sentence in own
-        for one in found
-        if not one.named.exact
-    )
-
-
-def _place(options: OptionSet, which: frozenset[int], found: list[Described], rule: str) -> Reading:
-    own = [one for one in found if one.named.options >= which]
-    last = min(own, key=lambda one: len(one.named.options)).named
-    return word(options, which, (last.start, last.end), rule)
-
-
-def _faint(said: list[Said], words: Words, options: OptionSet, refuses: bool, by_words: Reading) -> Reading:
+def _faint(said: list[Said], words: Words, options: OptionSet, refused: bool, by_words: Reading) -> Reading:
     """A letter in passing, all others ruled out, or a slip of the pen."""
     rejected = frozenset(letter for one in said if not one.affirmed for letter in one.letters) | frozenset(
         options.letters[i]
@@ -418,7 +327,7 @@ def _faint(said: list[Said], words: Words, options: OptionSet, refuses: bool, by
         if one.denied and not one.clause.asks
         for i in one.named.options
     )
-    if not refuses and not _CUT_OFF.search(words.text[-80:]):
+    if not refused and not CUT_OFF.search(words.text[-80:]):
         faint = [one for one in said if one.affirmed and not one.letters & rejected]
         named = [one for one in faint if one.strength >= NAMED] or faint
         letters = frozenset(letter for one in named for letter in one.letters)
@@ -430,10 +339,15 @@ def _faint(said: list[Said], words: Words, options: OptionSet, refuses: bool, by
             if both is not None:
                 return both
     left = [letter for letter in options.letters if letter not in rejected]
-    if len(left) == 1 and len(options.letters) > 1 and rejected and not refuses:
+    if len(left) == 1 and len(options.letters) > 1 and rejected and not refused:
         return Reading(left[0], "eliminated", None)
-    if not refuses and not said and len(words.said) <= 12:
-        near = options.nearest_to(words.text)
-        if near is not None and not words.described:
-            return Reading(options.letters[near], "near_text", None)
-    return UNREADABLE
+    return UNREADABLE if refused or said or words.described else _unspoken(words, options)
+
+
+def _unspoken(words: Words, options: OptionSet) -> Reading:
+    """Where no word is an option's own: a slip of the pen, or things that tell of one."""
+    option = options.nearest_to(words.text) if len(words.said) <= 12 else None
+    if option is not None:
+        return Reading(options.letters[option], "near_text", None)
+    option = options.told_by_cues(words.said) if len(words.said) <= 60 else None
+    return UNREADABLE if option is None else Reading(options.letters[option], "described", None)

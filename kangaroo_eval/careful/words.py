@@ -6,14 +6,18 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from kangaroo_eval.careful import hints, kin
+
 
 class Token(NamedTuple):
-    """A word, number or CJK character: its stem, the other stems that it may stand for, and its place."""
+    """A word, number or CJK character: its stem, what else it stands for, its place, and what
+    the words that it begins mean together."""
 
     stem: str
     also: tuple[str, ...]
     start: int
     end: int
+    idiom: tuple[str, ...] = ()
 
 
 def words(text: str) -> list[str]:
@@ -44,228 +48,15 @@ _HAN_NUMBERS = dict(
 _ORDINALS = words("zeroth first second third fourth fifth sixth seventh eighth ninth tenth")
 _NTH = {word: f"#{i}" for i, word in enumerate(_ORDINALS)}
 _SIGNS = {"%": "percent", "$": "dollar", "€": "euro", "£": "pound", "+": "plus", "¥": "yuan"}
-_IRREGULAR = {
-    word: group.split()[0]
-    for group in (
-        "man men",
-        "woman women",
-        "child children kid kids",
-        "foot feet",
-        "tooth teeth",
-        "person people persons",
-        "run ran",
-        "go went gone goes",
-        "get got gotten",
-        "sit sat sitting",
-        "stand stood",
-        "take took taken",
-        "throw threw thrown",
-        "write wrote written",
-        "give gave given gives",
-        "break broke broken",
-        "buy bought",
-        "drive drove driven",
-        "eat ate eaten",
-        "drink drank drunk",
-        "swim swam swum",
-        "sing sang sung",
-        "ride rode ridden",
-        "make made making",
-        "tell told",
-        "hide hid hidden",
-        "lose lost losing",
-        "fly flew flown flies",
-        "speak spoke spoken",
-        "hold held",
-        "begin began begun",
-        "fight fought",
-        "catch caught",
-        "teach taught",
-        "find found",
-        "party parties",
-        "clearly",
-        "army armies",
-        "county",
-        "story stories",
-        "yes yeah yep yup",
-        "no nope nah",
-        "counter anti",
-        "fall fell fallen falling falls",
-        "rise rose risen rising rises",
-        "see saw seen",
-        "hear heard",
-        "sell sold",
-        "send sent",
-        "build built",
-        "meet met",
-        "keep kept",
-        "know knew known",
-        "sew sewn",
-        "dig dug",
-        "blow blew blown",
-        "list lists",
-        "wrist wrists",
-        "wear wore worn",
-        "bring brought",
-        "shake shook shaken",
-        "pull pulled",
-        "sleep slept asleep",
-        "feed fed",
-        "grow grew grown",
-        "draw drew drawn",
-        "choose chose chosen",
-        "win won wins",
-        "die died dying dies",
-        "lie lying lies lay",
-        "tie tied tying ties",
-        "put puts putting",
-        "cut cuts cutting",
-        "shut shuts",
-        "leave leaving leaves",
-        "toward towards",
-        "forward forwards",
-        "use used using uses",
-        "be is are was were been being am",
-        "do does did done doing",
-        "have has had having",
-        "not no't nt",
-        "this these those that",
-        "news",
-        "bus buses",
-        "gas",
-        "glass glasses",
-        "grass",
-        "dress",
-        "always",
-        "during",
-        "morning",
-        "evening",
-        "nothing",
-        "something",
-        "anything",
-        "everything",
-        "king kings",
-        "ring rings",
-        "red",
-        "bed beds",
-        "need needs needed",
-        "spring",
-        "string",
-        "thing things",
-        "wing wings",
-        "hundred",
-        "family families",
-        "only",
-        "july",
-        "early",
-        "italy",
-    )
-    for word in group.split()
-}
-_SAME = (
-    "sofa couch settee",
-    "bicycle bike",
-    "child kid",
-    "autumn fall",
-    "decrease minus fall drop decline sink shrink reduce lower",
-    "increase plus grow rise climb growth higher",
-    "trash garbage rubbish bin wastebasket",
-    "film movie",
-    "car automobile",
-    "happy joyful cheerful glad happiness joy",
-    "angry furious mad anger annoyed",
-    "sad unhappy sadness upset",
-    "surprised astonished surprise shocked",
-    "scared afraid frightened fear",
-    "large big huge",
-    "small little tiny",
-    "fast quick rapid",
-    "begin start",
-    "stop end finish",
-    "man guy gentleman male",
-    "woman lady female",
-    "phone telephone cellphone smartphone mobile",
-    "tv television",
-    "doctor physician",
-    "firefighter fireman",
-    "chef cook",
-    "stone rock",
-    "road street",
-    "hear listen",
-    "talk speak chat",
-    "repair fix mend",
-    "clean wash wipe",
-    "leave exit depart",
-    "enter come",
-    "sphere ball",
-    "motorcycle motorbike",
-    "fridge refrigerator",
-    "drawing draw sketch",
-    "dish plate",
-    "rope string",
-    "bag backpack rucksack",
-    "bed mattress",
-    "knock hit strike",
-    "carry bring",
-    "shut close",
-    "rotate spin turn rotation",
-    "laugh giggle",
-    "cry weep",
-    "kitten cat",
-    "puppy dog",
-    "trousers pants",
-    "jacket coat",
-    "sneakers trainers",
-    "glasses spectacles",
-    "beer lager",
-    "policeman policewoman cop",
-    "jog run",
-    "cycling bicycle",
-    "mum mom mother",
-    "dad father",
-    "baby infant",
-    "picture photo photograph",
-    "soccer football",
-    "mug cup",
-    "counter worktop countertop",
-    "cupboard cabinet closet",
-    "airplane plane aeroplane",
-    "gift present",
-    "store shop",
-    "teacher instructor",
-    "again more",
-    "toss throw",
-    "hat cap",
-    "lift elevator",
-    "anticlockwise counterclockwise",
-    "purchase buy",
-    "biography life",
-    "near next beside",
-    "smile smiling grin",
-    "true correct yes",
-    "false incorrect no",
-    "home house",
-    "flat unchanged constant",
-    "rain rainy raining",
-    "snow snowy snowing",
-    "sun sunny sunshine",
-    "cloud cloudy",
-    "wind windy",
-    "jump leap",
-    "shout yell scream",
-    "ill sick",
-    "below under beneath underneath",
-    "above over",
-    "sea ocean",
-    "forest wood",
-    "half-time halftime",
-)
+_IRREGULAR = {word: group.split()[0] for group in kin.FORMS.split("|") for word in group.split()}
 
 
 def _stem(word: str) -> str:
     """A crude stem: enough to see that "clapping" is "claps", not a linguist's."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
+    if word.endswith("s") and word[:-1] in _IRREGULAR and len(word) > 4:
+        return _IRREGULAR[word[:-1]]
     if not word.isascii():
         return word if len(word) < 5 else word[: max(4, len(word) - 2)]
     word = _without_plural(_without_suffix(word))
@@ -282,6 +73,25 @@ def _stem(word: str) -> str:
         word = word[:-1]
         return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
     return word[:-1] + "i" if word.endswith("y") and len(word) > 3 else word
+
+
+_DERIVED = re.compile(
+    r"(?:ational|ation|ition|ional|ical|ance|ence|able|ible|ment|less|ful|ous|ive|ity|ist|ian|ism|ant|ent|ish|iz|is|er|or|ic|al|ar|an|ur|in|e|i|o|t|y|a)$"
+)
+
+
+@lru_cache(maxsize=8192)
+def base(stem: str) -> str:
+    """What "librarian" and "library", or "argue" and "argument", have in common."""
+    if len(stem) < 5 or not stem.isascii():
+        return stem
+    shorter = _DERIVED.sub("", stem)
+    return shorter if len(shorter) >= 4 else stem
+
+
+def of_stem(stem: str) -> tuple[str, ...]:
+    """The groups that a stem belongs to."""
+    return _KIN.get(stem, ())
 
 
 def _without_suffix(word: str) -> str:
@@ -311,16 +121,56 @@ def _without_plural(word: str) -> str:
 
 def _kin() -> dict[str, tuple[str, ...]]:
     """Every word of a group stands for the group, under a name that no word has."""
-    kin: dict[str, tuple[str, ...]] = {}
-    for group in _SAME:
-        words = group.split()
-        for word in words:
-            stem = _stem(word)
-            kin[stem] = (*kin.get(stem, ()), f"={words[0]}")
-    return kin
+    made: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(kin.SAME.split("|")):
+        for word in line.split():
+            _add(made, _stem(word), f"={number}")
+    for line in hints.BROADER.strip().split("\n"):
+        name = _stem(line.split(":")[0])
+        _add(made, name, f"^{name}")
+    return made
+
+
+def _add(made: dict[str, tuple[str, ...]], stem: str, name: str) -> None:
+    if name not in made.get(stem, ()):
+        made[stem] = (*made.get(stem, ()), name)
 
 
 _KIN = _kin()
+
+
+def _narrower() -> dict[str, tuple[str, ...]]:
+    """What kinds of thing a word of an option belongs to."""
+    made: dict[str, tuple[str, ...]] = {}
+    for line in hints.BROADER.strip().split("\n"):
+        name, _, members = line.partition(":")
+        for word in members.split():
+            _add(made, _stem(word), f"^{_stem(name)}")
+    return made
+
+
+BROADER = _narrower()
+CUES = {
+    _stem(name): frozenset(_stem(word) for word in cues.split())
+    for name, _, cues in (line.partition(":") for line in hints.CUES.strip().split("\n"))
+}
+_PHRASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+for _line in hints.PHRASES.strip().split("\n"):
+    _said, _, _meant = _line.partition("=")
+    _stems = tuple(_stem(word) for word in _said.split())
+    _meaning = _stem(_meant)
+    _PHRASES.setdefault(_stems[0], []).append((_stems[1:], (_meaning, *_KIN.get(_meaning, ()))))
+
+
+def _with_phrases(made: list[Token]) -> list[Token]:
+    """Every word that begins an idiom stands for its meaning as well; words of no weight may stand between."""
+    for at, token in enumerate(made):
+        for rest, meaning in _PHRASES.get(token.stem, ()):
+            following = [other.stem for other in made[at + 1 : at + 8] if other.stem not in ARTICLES]
+            gaps = range(4 if len(rest) > 2 else 2)
+            if any(tuple(following[gap : gap + len(rest)]) == rest for gap in gaps):
+                made[at] = token._replace(idiom=(*made[at].idiom, *meaning))
+    return made
 
 
 @lru_cache(maxsize=16384)
@@ -347,11 +197,16 @@ def _time(text: str, half: str | None) -> str:
     return ":".join(f"{part:02d}" for part in parts)
 
 
-def tokens(text: str, base: int = 0) -> list[Token]:
+def tokens(text: str) -> list[Token]:
     """The words of a text. "isn't" is "is" and "not"; "it's" is "it"."""
+    return list(_tokens(text))
+
+
+@lru_cache(maxsize=64)
+def _tokens(text: str) -> list[Token]:
     made: list[Token] = []
     for found in _TOKEN.finditer(text):
-        kind, start, end = found.lastgroup, found.start() + base, found.end() + base
+        kind, start, end = found.lastgroup, found.start(), found.end()
         if (
             found[0] == "A"
             and found.start() > 1
@@ -372,7 +227,7 @@ def tokens(text: str, base: int = 0) -> list[Token]:
         else:
             number = _number(found["number"])
             made.append(Token(f"#{number}" if found["nth"] else number, (), start, end))
-    return made
+    return _with_phrases(made)
 
 
 def _from_word(word: str, start: int, end: int) -> list[Token]:
