@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -231,6 +232,9 @@ class Answering:
             raise TypeError(
                 f"the model ranked {len(losses)} of the {len(sample.choices)} choices of {request.id}"
             )
+        if not all(map(math.isfinite, losses)):
+            # NaN ranks last, so broken weights would score like a guess.
+            raise ArithmeticError(f"the losses of the choices of {request.id} are not finite: {losses}")
         return losses
 
     def _unreadable(self, group: Sequence[Sample], decoded: Decoded) -> None:

@@ -255,7 +255,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
             f"{file}: schema {SCHEMA} expected; this run was made by another version of kangaroo-eval"
         )
     lacking = [key for key in ("id", "model", "protocol", "tasks", "started") if key not in record]
-    if lacking or not isinstance(record["tasks"], dict) or not isinstance(record["protocol"], dict):
+    whole = not lacking and isinstance(record["tasks"], dict) and isinstance(record["protocol"], dict)
+    if not whole or not all(isinstance(each, dict) and "data" in each for each in record["tasks"].values()):
         raise UserError(
             f"{file} is no whole run record (without {', '.join(lacking) or 'its parts'}): use --fresh"
         )
@@ -282,6 +283,9 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
     for line in read_lines(file, end):
         for name in ("id", "status", "text") if line.get("status") == "ok" else ("id", "status"):
             _field(file, line, name)
+        losses = line.get("losses", [])
+        if not isinstance(losses, list) or not all(isinstance(each, int | float) for each in losses):
+            raise UserError(f"{file}: the losses of {line['id']} are damaged: restore it or use --fresh")
         yield line
 
 
@@ -296,15 +300,27 @@ def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:
     return {line["id"]: {key: line[key] for key in _KEPT if key in line} for line in lines}
 
 
-def last_verdicts(path: Path, task: str) -> dict[str, dict[str, Any]]:
-    """The judge's latest reply about every sample it was asked about, or its failure."""
+def identity_text(judge: Mapping[str, Any] | None) -> str | None:
+    """A judge in one text: which model, and where."""
+    return None if judge is None else f"{judge['model']} at {judge['base_url']}"
+
+
+_NUMBERS = ("prompt_tokens", "completion_tokens", "cost")
+
+
+def verdict_lines(path: Path, task: str) -> Iterator[dict[str, Any]]:
+    """Every line of a task's judged file, oldest first. `status` is ok, retry (a reply that the authors would ask
+    for again) or judge_failed."""
     file = path / f"{task}.judged.jsonl"
-    found = {}
     for line in read_lines(file):
-        for name in ("id", "key", "status", "reply") if line.get("status") == "ok" else ("id", "status"):
+        for name in ("id", "key", "status", "judged_by"):
             _field(file, line, name)
-        found[line["id"]] = line
-    return found
+        if line["status"] == "ok":
+            _field(file, line, "reply")
+        sound = all(isinstance(line.get(name), int | float | None) for name in _NUMBERS)
+        if not sound or not isinstance(line.get("served_by"), str | None):
+            raise UserError(f"{file}: a damaged line ({json.dumps(line)[:80]}): restore it or use --fresh")
+        yield line
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,18 +49,29 @@ def undecided(
     ]
 
 
-def replies(
+def verdicts(
     directory: RunDir, task: Task, samples: Sequence[Sample], identity: Mapping[str, Any]
-) -> dict[str, str]:
-    """Id -> what this judge replied, as far as the run has it."""
-    path = directory.path
-    lines = journal.last_verdicts(path, task.name)
+) -> results.Verdicts:
+    """What this judge said of the run's answers, as far as the run has it: of each, the reply to exactly the
+    question that is asked now."""
+    path, said_by = directory.path, journal.identity_text(identity)
+    by_question: dict[tuple[str, str], str] = {}
+    failed: set[str] = set()
+    counts: Counter[str] = Counter()
+    for line in journal.verdict_lines(path, task.name):
+        if line["judged_by"] != said_by:
+            continue
+        if line["status"] == "ok":
+            by_question[line["id"], line["key"]] = line["reply"]
+            counts[line["id"]] += 1
+        elif line["status"] == "judge_failed":
+            failed.add(line["id"])
     found = {}
     for sample, text in undecided(task, samples, journal.last_answers(path, task.name)):
-        line = lines.get(sample.id)
-        if line and line["status"] == "ok" and line["key"] == question_key(task, sample, text, identity):
-            found[sample.id] = line["reply"]
-    return found
+        reply = by_question.get((sample.id, question_key(task, sample, text, identity)))
+        if reply is not None:
+            found[sample.id] = reply
+    return results.Verdicts(said_by, found, failed - found.keys(), counts)
 
 
 def judge_answers(
@@ -75,32 +87,34 @@ def judge_answers(
     times in a row is asked no more. Raises `RunFailed` when the disk is full.
     """
     answers = journal.last_answers(directory.path, task.name)
-    known = replies(directory, task, samples, endpoint.config.identity)
+    known = verdicts(directory, task, samples, endpoint.config.identity).replies
     todo = [each for each in undecided(task, samples, answers) if each[0].id not in known]
-    file, done, attempt, total = directory.judged(task.name), 0, 0, len(todo)
-    gone = 0
+    file, done, attempt, total, gone = directory.judged(task.name), 0, 0, len(todo), 0
     while todo:
-        open_again = []
-        for (sample, text), outcome in _ask_all(task, todo, endpoint, attempt):
-            gone = (
-                gone + 1 if isinstance(outcome, Failed) and outcome.type in ("connection", "timeout") else 0
-            )
-            if gone >= GONE_AFTER:
-                log.warning("%s: the judge is gone (%s); the same command goes on later", task.name, outcome)
-                return
-            if _ask_again(task, sample, outcome, attempt):
+        waiting, open_again = dict(enumerate(todo)), []
+        for index, outcome in _ask_all(task, todo, endpoint, attempt):
+            sample, text = waiting.pop(index)
+            again = _ask_again(task, sample, outcome, attempt)
+            file.append([_line(task, (sample, text), endpoint, outcome, (attempt, again))])
+            if again:
                 open_again.append((sample, text))
                 continue
-            file.append([_line(task, sample, text, endpoint, outcome, attempt)])
             done += 1
             if progress:
                 progress(done, total)
+            unreachable = isinstance(outcome, Failed) and outcome.type in ("connection", "timeout")
+            gone = gone + 1 if unreachable else 0
+            if gone >= GONE_AFTER:
+                log.warning("%s: the judge is gone; the same command goes on later", task.name)
+                rest = [*waiting.values(), *open_again]
+                file.append([_line(task, each, endpoint, outcome, (attempt, False)) for each in rest])
+                return
         todo, attempt = open_again, attempt + 1
 
 
 def _ask_all(
     task: Task, todo: Sequence[tuple[Sample, str]], endpoint: Endpoint, attempt: int
-) -> Iterator[tuple[tuple[Sample, str], Reply | Failed]]:
+) -> Iterator[tuple[int, Reply | Failed]]:
     judge = task.judge
     assert judge is not None
     asks = (
@@ -111,8 +125,7 @@ def _ask_all(
         )
         for sample, text in todo
     )
-    for index, outcome in endpoint.ask_all(asks):
-        yield todo[index], outcome
+    return endpoint.ask_all(asks)
 
 
 def _ask_again(task: Task, sample: Sample, outcome: Reply | Failed, attempt: int) -> bool:
@@ -122,24 +135,27 @@ def _ask_again(task: Task, sample: Sample, outcome: Reply | Failed, attempt: int
 
 
 def _line(
-    task: Task, sample: Sample, text: str, endpoint: Endpoint, outcome: Reply | Failed, attempt: int
+    task: Task,
+    asked: tuple[Sample, str],
+    endpoint: Endpoint,
+    outcome: Reply | Failed,
+    tried: tuple[int, bool],
 ) -> dict[str, Any]:
+    """One reply, or failure, for the journal; `tried` is the attempt and whether another one follows."""
+    identity = endpoint.config.identity
     line: dict[str, Any] = {
-        "id": sample.id,
-        "key": question_key(task, sample, text, endpoint.config.identity),
-        "judge": endpoint.config.identity,
+        "id": asked[0].id,
+        "key": question_key(task, *asked, identity),
+        "judged_by": journal.identity_text(identity),
         "at": journal.now(),
-        "attempt": attempt + 1,
+        "attempt": tried[0] + 1,
     }
     if isinstance(outcome, Failed):
-        return {
-            **line,
-            "status": "judge_failed",
-            "error": {"type": outcome.type, "message": outcome.message},
-        }
+        error = {"type": outcome.type, "message": outcome.message}
+        return {**line, "status": "judge_failed", "error": error}
     return {
         **line,
-        "status": "ok",
+        "status": "retry" if tried[1] else "ok",
         "reply": outcome.text,
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.completion_tokens,

@@ -159,13 +159,16 @@ def _read_jsonl(path: Path) -> Iterator[Predicted]:
         )
         if not good:
             raise UserError(f'{path}, line {number}: expected {{"id": text, "text": text}}')
-        yield Predicted(entry["id"], entry["text"])
+        yield Predicted(entry["id"], entry["text"], refused=entry.get("refused") is True)
 
 
 def _write_jsonl(rows: Sequence[Exported]) -> dict[str, str]:
-    return {
-        "answers.jsonl": "".join(dump({"id": row.sample.id, "text": row.text or ""}, None) for row in rows)
-    }
+    return {"answers.jsonl": "".join(dump(_jsonl_entry(row), None) for row in rows)}
+
+
+def _jsonl_entry(row: Exported) -> dict[str, object]:
+    refused = {"refused": True} if row.text is None else {}
+    return {"id": row.sample.id, "text": row.text or "", **refused}
 
 
 def _not_read(path: Path) -> Iterator[Predicted]:
@@ -228,7 +231,10 @@ def read_predictions(task: Task, path: Path, name: str | None) -> Found:
     reasons: list[tuple[str, ValueError]] = []
     for each in tried:
         try:
-            return Found(each, tuple(each.read(path)))
+            answers = tuple(each.read(path))
+            if not answers:
+                raise ValueError("no answers in it")
+            return Found(each, answers)
         except ValueError as error:
             reasons.append((each.name, error))
     if len(reasons) == 1 and isinstance(reasons[0][1], UserError):

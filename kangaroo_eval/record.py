@@ -11,7 +11,7 @@ from typing import Any
 
 from kangaroo_eval import journal
 from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
-from kangaroo_eval.protocols import Described, FrameSized, Model
+from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized, Model
 from kangaroo_eval.task import Task
 
 PACKAGES = (
@@ -34,6 +34,7 @@ def model_protocol(model: Model) -> dict[str, Any]:
         "model_hash": described.model_hash if described else None,
         "dtype": described.dtype if described else None,
         "frame_size": frame_size(model),
+        "ranks_choices": isinstance(model, ChoiceRanker),
     }
 
 

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,13 +29,14 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
     """What scoring is asked with: where annotations are (`data` as for a run), the cache of mini data and judges'
-    replies, the coverage threshold (None: the run's own, else 0.99) and the judge, if any."""
+    replies, the coverage threshold (None: the run's own, else 0.99), the judge, if any, and what is told of its progress."""
 
     data: str = "auto"
     data_root: Path | None = None
     cache: Path = field(default_factory=lambda: Path.home() / ".cache" / "kangaroo-eval")
     min_coverage: float | None = None
     judge: EndpointConfig | None = None
+    progress: Callable[[int, int], None] | None = None
 
     def __post_init__(self) -> None:
         if self.min_coverage is not None:
@@ -72,10 +73,11 @@ def _judge(
         return
     with contextlib.closing(Endpoint(config, asked.cache / "judge")) as endpoint:
         endpoint.check()
+        judge.judge_answers(directory, task, samples, endpoint, asked.progress)
+        # Only now: until all is asked, the run's scores are those of its earlier judge.
         for place in (record["tasks"], record["protocol"]["tasks"]):
             place[task.name]["judge"] = dict(config.identity)
         directory.write_record(record)
-        judge.judge_answers(directory, task, samples, endpoint)
 
 
 def _build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
@@ -89,16 +91,17 @@ def write_scores(
 ) -> None:
     """Make `<task>.scores.jsonl` of a run anew from its answers and its judge's replies."""
     identity = record["tasks"][task.name].get("judge")
-    verdicts = judge.replies(directory, task, samples, identity) if identity else None
+    verdicts = judge.verdicts(directory, task, samples, identity) if identity else results.NO_JUDGE
     answers = journal.last_answers(directory.path, task.name)
-    results.write_scores(directory.path, task, results.score_answers(task, samples, answers, root, verdicts))
+    scored = results.score_answers(task, samples, answers, root, verdicts)
+    results.write_scores(directory.path, task, scored, verdicts)
 
 
 def refresh_stale(directory: RunDir, record: Mapping[str, Any]) -> None:
     """Score those tasks of earlier calls again whose scores are not of all their answers: such a call was
     killed between its last answer and its scores."""
     for name in record["tasks"]:
-        if results.is_stale(directory.path, name):
+        if results.is_stale(directory.path, name, record["tasks"][name].get("judge")):
             samples, root = load_annotated(record, name, None)
             write_scores(directory, get_task(name), samples, root, record)
 
@@ -167,13 +170,21 @@ def score_file(
         log.warning("%s: %d answers to other parts of the benchmark are left out", task.name, others)
     texts = _texts(answers, given, samples, ignore_unknown)
     with RunDir(output) as directory:
-        if directory.record() is not None:
-            raise UserError(f"{output} already holds a run: give another --output")
         record = _record(task, answers, found.form.name, entry)
+        old = directory.record()
+        if old is not None and not _same_file(old, record, task.name):
+            raise UserError(f"{output} already holds a run: give another --output")
+        record = old or record
         directory.write_record(record)
         videos = {each.id: video_key(each, root) for each in samples}
+        asked_before = journal.read_asked(output, task.name)
+        answered_before = journal.last_answers(output, task.name)
         directory.asked(task.name).append(
-            [journal.asked_line(each.id, videos[each.id], task.group(each)) for each in samples]
+            [
+                journal.asked_line(each.id, videos[each.id], task.group(each))
+                for each in samples
+                if each.id not in asked_before
+            ]
         )
         directory.answers(task.name).append(
             [
@@ -185,13 +196,20 @@ def score_file(
                     **({"refused": True} if given[each.id].refused else {}),
                 }
                 for each in samples
-                if each.id in texts
+                if each.id in texts and each.id not in answered_before
             ]
         )
         _judge(directory, task, samples, record, asked)
         write_scores(directory, task, samples, root, record)
         share = asked.min_coverage
         return _build(output, record, results.COMPARABLE_COVERAGE if share is None else share)
+
+
+def _same_file(old: Mapping[str, Any], new: Mapping[str, Any], task: str) -> bool:
+    """Whether an earlier, interrupted call scored the same answers by the same annotations."""
+    before, now = old["tasks"].get(task, {}), new["tasks"][task]
+    same_answers = old["model"].get("settings") == new["model"]["settings"]
+    return bool(same_answers and before.get("data_fingerprint") == now["data_fingerprint"])
 
 
 def _annotated(
@@ -249,7 +267,8 @@ def _is_other(own: Sample | None, annotated: Sample) -> bool:
     if own is None:
         return False
     differs = own.question != "" and own.question.split() != annotated.question.split()
-    return differs or own.target != annotated.target
+    reordered = any(own.choices) and own.choices != annotated.choices
+    return differs or reordered or own.target != annotated.target
 
 
 def _record(task: Task, file: Path, form: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -260,7 +279,7 @@ def _record(task: Task, file: Path, form: str, entry: dict[str, Any]) -> dict[st
             "name": f"answers:{file.name}",
             "hash": None,
             "notes": ["answers made elsewhere"],
-            "settings": {"format": form},
+            "settings": {"format": form, "sha256": _hash(file)},
         },
         "frames": None,
         "data": entry["data"],

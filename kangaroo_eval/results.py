@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kangaroo_eval.data import video_key
-from kangaroo_eval.errors import RunFailed
+from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.journal import (
     SCHEMA,
+    identity_text,
     last_answers,
-    last_verdicts,
     read_asked,
     read_lines,
+    verdict_lines,
     write_json,
     write_lines,
 )
@@ -27,7 +28,22 @@ from kangaroo_eval.types import Estimate, Sample, Score, ScoredSample, Tags
 
 # The default of --min-coverage, and what a number beside published ones needs whatever the threshold asked for.
 COMPARABLE_COVERAGE = 0.99
+# Where the models live that benchmarks' authors judge with.
+OFFICIAL_SERVER = "https://api.openai.com/v1"
 NOTHING = Estimate(None, None, 0, 0)
+
+
+class Verdicts(NamedTuple):
+    """A judge (None: there is none), its replies by id, the ids it gave none about, and how many replies of it the
+    run has by id, whatever they are about."""
+
+    judged_by: str | None
+    replies: Mapping[str, str]
+    failed: Collection[str]
+    counts: Mapping[str, int]
+
+
+NO_JUDGE = Verdicts(None, {}, (), {})
 
 
 def score_answers(
@@ -35,10 +51,9 @@ def score_answers(
     samples: Iterable[Sample],
     answers: Mapping[str, Mapping[str, Any]],
     root: Path,
-    verdicts: Mapping[str, str] | None = None,
+    verdicts: Verdicts = NO_JUDGE,
 ) -> Iterator[ScoredSample]:
-    """Both readers over every sample that has an `ok` answer, in the benchmark's order. `verdicts` are a judge's
-    replies by id, None where there is no judge."""
+    """Both readers over every sample that has an `ok` answer, in the benchmark's order."""
     for sample in samples:
         answer = answers.get(sample.id)
         if answer is None or answer["status"] != "ok":
@@ -47,13 +62,13 @@ def score_answers(
         state = None
         if careful is None or official is None:
             assert task.judge is not None, f"{task.name} leaves {sample.id} undecided and has no judge"
-            reply = None if verdicts is None else verdicts.get(sample.id)
+            reply = verdicts.replies.get(sample.id)
             if reply is not None:
                 state = "ok"
                 careful = careful or task.judge.careful(sample, reply)
                 official = official or task.judge.official(sample, reply)
             else:
-                state = "not_judged" if verdicts is None else "judge_failed"
+                state = "judge_failed" if sample.id in verdicts.failed else "not_judged"
         yield ScoredSample(
             id=sample.id,
             video=video_key(sample, root),
@@ -70,13 +85,17 @@ def rule_scores(task: Task, sample: Sample, answer: Mapping[str, Any]) -> tuple[
     if answer.get("refused"):
         return Score(0.0, None, "refused"), Score(0.0, None, "refused")
     text, losses = answer["text"], answer.get("losses")
+    if losses and len(losses) != len(sample.choices):
+        raise UserError(f"{task.name} {sample.id}: {len(losses)} losses for {len(sample.choices)} choices")
     if losses and task.ranking:
         return task.scorer(sample, text), task.ranking.score(sample, losses)
     return task.scorer(sample, text), task.official(sample, text)
 
 
-def write_scores(path: Path, task: Task, scored: Iterable[ScoredSample]) -> None:
-    """Write `<task>.scores.jsonl`."""
+def write_scores(
+    path: Path, task: Task, scored: Iterable[ScoredSample], verdicts: Verdicts = NO_JUDGE
+) -> None:
+    """Write `<task>.scores.jsonl`. What a judge is needed for says by whose verdicts it was scored."""
     write_lines(
         path / f"{task.name}.scores.jsonl",
         (
@@ -93,15 +112,29 @@ def write_scores(path: Path, task: Task, scored: Iterable[ScoredSample]) -> None
                 },
                 "official": each.official and {"answer": each.official.answer, "score": each.official.value},
                 "tags": dict(each.tags),
-                **({"judge": each.judge} if each.judge else {}),
+                **(_judged(each, verdicts) if each.judge else {}),
             }
             for each in scored
         ),
     )
 
 
+def _judged(each: ScoredSample, verdicts: Verdicts) -> dict[str, Any]:
+    count = verdicts.counts.get(each.id, 0)
+    return {"judge": each.judge, "judged_by": verdicts.judged_by, "verdicts": count}
+
+
 def read_scores(path: Path, task: str) -> list[ScoredSample]:
     """Read `<task>.scores.jsonl` back. Texts that many samples share are kept once."""
+    try:
+        return _scores(path, task)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}/{task}.scores.jsonl is damaged: kangaroo-eval score {path} makes it anew"
+        ) from error
+
+
+def _scores(path: Path, task: str) -> list[ScoredSample]:
     return [
         ScoredSample(
             id=line["id"],
@@ -324,8 +357,9 @@ def _not_comparable(
         return f"status {status}"
     if coverage < COMPARABLE_COVERAGE:
         return f"{100 * coverage:.1f} % coverage"
-    if task.judge and judge and judge["model"] != task.judge.model:
-        return f"judged by {judge['model']}, the published numbers by {task.judge.model}"
+    if task.judge and judge and identity_text(judge) != f"{task.judge.model} at {OFFICIAL_SERVER}":
+        # A server of one's own may answer to any name.
+        return f"judged by {identity_text(judge)}, the published numbers by {task.judge.model}"
     return None
 
 
@@ -335,7 +369,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
     for name, entry in record["tasks"].items():
         asked = read_asked(path, name)
         answers = last_answers(path, name)
-        if is_stale(path, name):
+        if is_stale(path, name, entry.get("judge")):
             raise RunFailed(
                 f"the scores of {name} are not of its answers: kangaroo-eval score {path} makes them anew"
             )
@@ -355,7 +389,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
             ),
             **_damage(answers.values()),
             "ranked": any(answer.get("losses") for answer in answers.values()),
-            **_judging(path, name),
+            **_judging(path, name, entry.get("judge")),
         }
     model = record["model"]
     results = {
@@ -379,27 +413,39 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
     return results
 
 
-def is_stale(path: Path, task: str) -> bool:
-    """Whether the scores are not those of exactly the samples that have an `ok` answer, or are older than what a
-    judge said."""
+def is_stale(path: Path, task: str, judge: Mapping[str, Any] | None) -> bool:
+    """Whether the scores are not those of exactly the samples that have an `ok` answer, or of another judge than
+    the run's, or older than what it said."""
     answered = {name for name, line in last_answers(path, task).items() if line["status"] == "ok"}
-    scored = {line["id"]: line.get("judge") for line in read_lines(path / f"{task}.scores.jsonl")}
-    judged = {name for name, line in last_verdicts(path, task).items() if line["status"] == "ok"}
-    return answered != scored.keys() or any(
-        state in ("not_judged", "judge_failed") and name in judged for name, state in scored.items()
+    scored = {line.get("id"): line for line in read_lines(path / f"{task}.scores.jsonl")}
+    if answered != scored.keys():
+        return True
+    said_by = identity_text(judge)
+    counts = Counter(
+        line["id"]
+        for line in verdict_lines(path, task)
+        if line["status"] == "ok" and line["judged_by"] == said_by
+    )
+    return any(
+        (line.get("judged_by"), line.get("verdicts", 0)) != (said_by, counts[name])
+        for name, line in scored.items()
+        if line.get("judge")
     )
 
 
-def _judging(path: Path, task: str) -> dict[str, Any]:
-    """What the judge was asked and used, over all calls; nothing where there was none."""
-    lines = list(read_lines(path / f"{task}.judged.jsonl"))
+def _judging(path: Path, task: str, judge: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the run's judge was asked and used, over all calls; nothing where there was none."""
+    said_by = identity_text(judge)
+    lines = [line for line in verdict_lines(path, task) if line["judged_by"] == said_by]
     if not lines:
         return {}
     costs = [line["cost"] for line in lines if line.get("cost") is not None]
+    counts = Counter(line["status"] for line in lines)
     return {
         "judging": {
-            "replies": sum(line["status"] == "ok" for line in lines),
-            "failures": sum(line["status"] != "ok" for line in lines),
+            "replies": counts["ok"],
+            "asked_again": counts["retry"],
+            "failures": counts["judge_failed"],
             "from_cache": sum(bool(line.get("cached")) for line in lines),
             "prompt_tokens": sum(line.get("prompt_tokens") or 0 for line in lines),
             "completion_tokens": sum(line.get("completion_tokens") or 0 for line in lines),
@@ -412,8 +458,8 @@ def _judging(path: Path, task: str) -> dict[str, Any]:
 def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """How many frames stand in for undecodable ones, and which answered videos are cut short, by video."""
     lines = [line for line in answers if line["status"] == "ok"]
-    repeated = {line["video"]: line.get("frames_repeated", 0) for line in lines}
-    cut = sorted({line["video"] for line in lines if line.get("frames_absent", 0)})
+    repeated = {line.get("video"): line.get("frames_repeated", 0) for line in lines}
+    cut = sorted({str(line.get("video")) for line in lines if line.get("frames_absent", 0)})
     return {"frames_repeated": sum(repeated.values()), "videos_cut_short": cut}
 
 

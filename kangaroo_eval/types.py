@@ -22,7 +22,7 @@ class Video:
 
     `path` is a video file, an animated GIF, or the same folder as `frames_dir`. `start` and `end` bound the
     clip in seconds from the first visible frame. `frames_dir` is a folder of numbered pictures shown at `fps`
-    pictures a second. `subtitles` is the path of an SRT (or other subtitle) file, or None. `picture` is a further
+    pictures a second; `pictures` is how many it must hold, where that is known. `subtitles` is the path of an SRT (or other subtitle) file, or None. `picture` is a further
     picture that the question is about; it is shown after the clip, as its last frame.
     """
 
@@ -33,6 +33,7 @@ class Video:
     frames_dir: str | None = None
     fps: float | None = None
     picture: str | None = None
+    pictures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,9 @@ def read_test(root: Path) -> Iterator[Sample]:
     folder = Folder(root)
     for row in read_rows(root / "test_mcq.json"):
         candidates = row.texts("candidates", least=2, most=6)
-        answer = row.text("answer", empty=True) if "answer" in row else None
+        # Labels came later: files without them lack the field, or have it empty.
+        bare = "answer" not in row or row.is_null("answer")
+        answer = None if bare else row.text("answer", empty=True) or None
         name = row.text("video")
         yield Sample(
             id=row.text("question_id"),

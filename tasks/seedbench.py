@@ -68,7 +68,7 @@ def _fault(label: str) -> dict[str, str]:
 
 def _frames(folder: str) -> Video:
     """Picture k is shown at k - 1 seconds: the files tell no times."""
-    return Video(folder, frames_dir=folder, fps=1.0)
+    return Video(folder, frames_dir=folder, fps=1.0, pictures=FRAMES)
 
 
 def _v2_video(folder: Folder, row: Row) -> Video:
@@ -194,6 +194,7 @@ SEEDBENCH_VIDEO = Task(
             about='the leaderboard\'s results, {"question_id", "prediction"}; unreadable: ""',
             read=prediction_reader(_dimension),
             write=_write,
+            suffixes=(".json", ".jsonl"),
         ),
     ),
     other_ids=lambda name: bool(re.fullmatch(r"(?!19_|20_|21_|22_)\d+_\d+", name)),

@@ -331,8 +331,8 @@ def test_a_form_of_several_tasks_needs_the_tasks_name(made, capsys):
 
 def test_what_is_no_run_or_has_no_answer_or_no_annotations_is_one_line(made, tmp_path, capsys):
     assert "has no run.json" in refused(capsys, 1, *export("jsonl", output="nowhere"))
-    write(Path(), "empty.jsonl", "")
-    assert run(*score("lvbench", "empty.jsonl", made, output="empty")) == 2
+    write(Path(), "other.jsonl", '{"id": "x", "text": "A"}\n')
+    assert run(*score("lvbench", "other.jsonl", made, "--ignore-unknown", output="empty")) == 2
     assert "there is nothing to export" in refused(capsys, 1, *export("jsonl", output="empty"))
     made_run("lvbench", made)
     told = refused(capsys, 6, *export("jsonl", "--data-root", tmp_path))

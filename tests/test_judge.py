@@ -239,6 +239,81 @@ def test_no_server_at_all_is_one_line(tmp_path, data, capsys):
     assert "127.0.0.1:9" in capsys.readouterr().err
 
 
+def test_a_change_of_judge_that_is_killed_leaves_the_first_judges_scores_and_name(
+    tmp_path, data, monkeypatch
+):
+    from kangaroo_eval import judge
+    from kangaroo_eval.results import is_stale
+
+    with serve(reply=marks("3", "3", "3")) as server:
+        assert main(command(tmp_path, data, *judged(server))) == 0
+
+    class Killed(BaseException):
+        pass
+
+    with serve(reply=marks("0", "0", "0")) as server:
+        words = [
+            "score",
+            str(tmp_path / "run"),
+            "--judge",
+            "other-judge",
+            "--judge-base-url",
+            server.base_url,
+            "-q",
+        ]
+        lines = 0
+        real = judge._line
+
+        def line(*given):
+            nonlocal lines
+            lines += 1
+            if lines == 2:
+                raise Killed
+            return real(*given)
+
+        monkeypatch.setattr(judge, "_line", line)
+        with pytest.raises(Killed):
+            main(words)
+        monkeypatch.setattr(judge, "_line", real)
+        record = json.loads((tmp_path / "run/run.json").read_text())
+        identity = record["tasks"]["mmbench_video"]["judge"]
+        assert identity["model"] == "gpt-4-1106-preview" and not is_stale(
+            tmp_path / "run", "mmbench_video", identity
+        )
+        assert main(["score", str(tmp_path / "run"), "-q"]) == 0
+        assert task_of(tmp_path)["careful"]["value"] == 3, (
+            "a part of another judge's verdicts changes nothing"
+        )
+        assert main(words) == 0
+    task = task_of(tmp_path)
+    assert task["careful"]["value"] == 0 and task["judge"]["model"] == "other-judge"
+    assert task["judging"]["replies"] == 3, "the first judge's replies are not the second's"
+
+
+def test_new_answers_of_a_judged_run_wait_for_its_judge(tmp_path, data):
+    with serve(reply=marks("3", "3", "3")) as server:
+        assert main(command(tmp_path, data, *judged(server), "--limit", "1")) == 0
+        assert main(command(tmp_path, data)) == 0
+        task = task_of(tmp_path)
+        assert (task["status"], task["statuses"]) == ("not_judged", {"ok": 3}), (
+            "nobody was asked, so nobody failed"
+        )
+        assert main(command(tmp_path, data, *judged(server))) == 0
+    assert task_of(tmp_path)["careful"]["value"] == 3
+
+
+@pytest.mark.parametrize("field", ['"prompt_tokens": "12"', '"cost": "free"', '"served_by": ["x"]'])
+def test_a_damaged_line_of_the_judge_is_one_line_to_the_user(tmp_path, data, capsys, field):
+    main(command(tmp_path, data))
+    capsys.readouterr()
+    (tmp_path / "run/mmbench_video.judged.jsonl").write_text(
+        f'{{"id": "1", "key": "k", "judged_by": "j at u", "status": "ok", "reply": "3", {field}}}\n'
+    )
+    assert main(["score", str(tmp_path / "run"), "-q"]) == 1
+    error = capsys.readouterr().err
+    assert "damaged line" in error and error.count("\n") == 1
+
+
 def test_the_key_is_in_no_file_of_the_run_nor_of_the_cache(tmp_path, data, capsys):
     with serve(reply=lambda messages: f"3 (key {KEY})", key=KEY) as server:
         main([*command(tmp_path, data, *judged(server)), "-v"])
@@ -277,10 +352,12 @@ def test_published_numbers_are_compared_only_under_the_authors_judge():
     from kangaroo_eval.results import _not_comparable
 
     task = get_task("mmbench_video")
-    asked_with = {"data": "real", "total": 1998, "judge": {"model": "local"}}
-    why = _not_comparable(task, 1998, ("ok", 1.0), asked_with)
-    assert why == "judged by local, the published numbers by gpt-4-1106-preview"
-    asked_with["judge"] = {"model": "gpt-4-1106-preview"}
+    here, there = "http://localhost:1/v1", "https://api.openai.com/v1"
+    for judge in ({"model": "local", "base_url": there}, {"model": "gpt-4-1106-preview", "base_url": here}):
+        asked_with = {"data": "real", "total": 1998, "judge": judge}
+        why = _not_comparable(task, 1998, ("ok", 1.0), asked_with)
+        assert "the published numbers by gpt-4-1106-preview" in why and judge["base_url"] in why
+    asked_with["judge"] = {"model": "gpt-4-1106-preview", "base_url": there}
     assert _not_comparable(task, 1998, ("ok", 1.0), asked_with) is None
     assert "1997 of the 1998" in _not_comparable(task, 1997, ("ok", 1.0), asked_with)
 
@@ -297,7 +374,7 @@ def test_a_judge_that_goes_away_is_not_waited_for_thousands_of_times(tmp_path, d
         assert main(command(tmp_path, data, *judged(server))) == 2
     assert task_of(tmp_path)["statuses"] == {"ok": 0, "judge_failed": 3}
     lines = (tmp_path / "run/mmbench_video.judged.jsonl").read_text().splitlines()
-    assert len(lines) == 1, "the second failure in a row ends it"
+    assert len(lines) == 3, "what was not asked any more is a failure too"
 
 
 @pytest.fixture
@@ -381,8 +458,11 @@ def test_a_rating_that_cannot_be_parsed_is_asked_for_again_as_the_authors_do(tmp
     with serve(reply=reply) as server:
         assert score(tmp_path, tempcompass, answers, *judged(server)) == 0
     lines = (tmp_path / "run/tempcompass.judged.jsonl").read_text().splitlines()
-    (line,) = [json.loads(each) for each in lines if "multi-choice" in each]
-    assert (line["attempt"], line["reply"]) == (4, "Incorrect")
+    asked = [json.loads(each) for each in lines if "multi-choice" in each]
+    assert [line["status"] for line in asked] == ["retry", "retry", "retry", "ok"]
+    assert (asked[-1]["attempt"], asked[-1]["reply"]) == (4, "Incorrect")
+    used = task_of(tmp_path, "tempcompass")["judging"]
+    assert (used["replies"], used["asked_again"]) == (2, 3), "what is asked again is paid for too"
     scores = (tmp_path / "run/tempcompass.scores.jsonl").read_text().splitlines()
     by_id = {json.loads(each)["id"]: json.loads(each) for each in scores}
     assert by_id["multi-choice/v1/action/0"]["official"] == {"answer": "wrong", "score": 0.0}

@@ -221,7 +221,8 @@ def test_a_run_directory_is_never_scored_over(made, capsys):
     file = jsonl(right("lvbench", made))
     assert run(*score("lvbench", file, made)) == 0
     before = run_files()
-    assert "already holds a run" in refused(capsys, 1, *score("lvbench", file, made))
+    other = jsonl(right("lvbench", made)[1:], "b.jsonl")
+    assert "already holds a run" in refused(capsys, 1, *score("lvbench", other, made))
     assert run_files() == before
 
 

@@ -27,7 +27,11 @@ def command(options: argparse.Namespace) -> int:
             here = root is not None and (root / task.source.folder).is_dir()
             print(f"{task.name:26}{root / task.source.folder if root and here else 'not there'}")
             continue
-        found = locate(task, "mini" if options.action == "mini" else options.data, root, cache_dir())
+        kind = options.data
+        if options.action == "mini" or (kind == "auto" and root is not None):
+            # Who names a folder wants that checked, not a made copy in its place.
+            kind = "mini" if options.action == "mini" else "real"
+        found = locate(task, kind, root, cache_dir())
         if options.action == "mini":
             print(f"{task.name:26}{found.root}")
         else:
@@ -58,7 +62,9 @@ def _fault(video: Video) -> str | None:
     if not os.path.exists(video.path):
         return "missing"
     try:
-        absent = probe(Video(video.path, frames_dir=video.frames_dir, fps=video.fps)).absent
+        absent = probe(
+            Video(video.path, frames_dir=video.frames_dir, fps=video.fps, pictures=video.pictures)
+        ).absent
     except MediaError as error:
         return str(error).removeprefix(f"{video.path}: ")
     return f"cut short, {absent} frames are not in the file" if absent else None

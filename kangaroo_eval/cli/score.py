@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from kangaroo_eval.cli.common import cache_dir, data_root, judge
 from kangaroo_eval.errors import UserError
@@ -19,7 +20,9 @@ def command(options: argparse.Namespace) -> int:
 
     if bool(options.run) == bool(options.answers):
         raise UserError("score needs a RUN directory, or --task T --answers FILE --output DIR")
+    bar = _Bar()
     asked = Scoring(
+        progress=None if options.quiet else bar.update,
         data=options.data,
         data_root=data_root(options),
         cache=cache_dir(),
@@ -49,6 +52,24 @@ def command(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(summary(path, results)))
     return int(options.exit_code)
+
+
+class _Bar:
+    """The judge's progress, from its first reply on."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def update(self, done: int, total: int) -> None:
+        """Draw one more reply."""
+        from tqdm import tqdm
+
+        if self._bar is None or self._bar.total != total:
+            wait = 0.1 if sys.stderr.isatty() else 10.0
+            self._bar = tqdm(total=total, desc="judge", unit="q", file=sys.stderr, mininterval=wait)
+        self._bar.update(1)
+        if done == total:
+            self._bar.close()
 
 
 def _differences(path: Path, tasks: dict[str, object]) -> None:

@@ -40,7 +40,7 @@ class Info:
 def probe(video: Video) -> Info:
     """Index the video and cut it to the clip. MissingVideo or MediaError, in one line with file and reason."""
     if video.frames_dir is not None:
-        found = pictures.read(video.frames_dir, video.fps)
+        found = pictures.read(video.frames_dir, video.fps, video.pictures)
         times = np.arange(len(found.names)) / found.fps
         whole = Info(
             total=len(times),

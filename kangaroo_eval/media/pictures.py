@@ -31,10 +31,11 @@ class Pictures(NamedTuple):
     codec: str
 
 
-def read(folder: str, fps: float | None) -> Pictures:
+def read(folder: str, fps: float | None, expected: int | None = None) -> Pictures:
     """List a folder's pictures in natural order ("2.jpg" before "10.jpg"); other files in it are ignored.
 
-    MissingVideo for an absent folder; MediaError for one without pictures or without a rate.
+    MissingVideo for an absent folder; MediaError for one without pictures or without a rate, and for one that
+    lacks a picture, by its numbers or by how many are `expected`: the others would stand at wrong times.
     """
     if not os.path.isdir(folder):
         raise MissingVideo(f"{folder}: no such folder of frames")
@@ -44,7 +45,9 @@ def read(folder: str, fps: float | None) -> Pictures:
         found = [name for name in os.listdir(folder) if name.lower().endswith(_SUFFIXES) and name[0] != "."]
     if not found:
         raise MediaError(f"{folder}: no pictures ({', '.join(_SUFFIXES)}) in it")
-    names = tuple(os.path.join(folder, name) for name in sorted(found, key=_natural))
+    found.sort(key=_natural)
+    _refuse_gaps(folder, found, expected)
+    names = tuple(os.path.join(folder, name) for name in found)
     for name in names:
         frame, codec = load(name)
         if frame is not None:
@@ -52,6 +55,19 @@ def read(folder: str, fps: float | None) -> Pictures:
             width, height = (frame.height, frame.width) if turned else (frame.width, frame.height)
             return Pictures(names, float(fps), width, height, codec)
     raise MediaError(f"{folder}: none of its pictures can be decoded")
+
+
+def _refuse_gaps(folder: str, names: list[str], expected: int | None) -> None:
+    if expected is not None and len(names) != expected:
+        raise MediaError(f"{folder}: {len(names)} pictures, and it must hold {expected}")
+    stems = [os.path.splitext(name)[0] for name in names]
+    if all(stem.isascii() and stem.isdigit() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        for place, number in enumerate(numbers):
+            if number != numbers[0] + place:
+                raise MediaError(
+                    f"{folder}: picture {numbers[0] + place} is not there, {names[place]} follows"
+                )
 
 
 def load(path: str) -> tuple[VideoFrame | None, str]:

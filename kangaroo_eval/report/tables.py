@@ -54,7 +54,7 @@ def overview(results: Mapping[str, Any]) -> Table:
             [
                 task["label"],
                 _with_n(task, "official"),
-                shown(task["careful"], task["scale"]),
+                _with_n(task, "careful"),
                 f"{task['answered']}/{task['asked']}",
                 f"{100 * task['coverage']:.1f} %",
                 str(task["careful"]["unreadable"]),

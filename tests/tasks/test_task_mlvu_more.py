@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.results import score_answers, task_result
+from kangaroo_eval.results import Verdicts, score_answers, task_result
 from kangaroo_eval.types import View
 
 VIEW = View((1.0, 2.0), 30.0)
@@ -282,7 +282,7 @@ def test_the_mean_is_over_the_two_tasks_not_their_items(generation, bench):
         else "{'score_completeness': 5, 'score_reliability': 5, 'total_score': 10}"
         for sample in samples
     }
-    scored = list(score_answers(GENERATION, samples, answers, root, verdicts))
+    scored = list(score_answers(GENERATION, samples, answers, root, Verdicts("a judge", verdicts, (), {})))
     asked_with = {"data": "real", "min_coverage": 0.99, "judge": {"model": "gpt-4-turbo"}}
     found = task_result(GENERATION, scored, {"ok": 4}, {"sub_scene", "summary"}, asked_with)
     assert (found["official"]["value"], found["careful"]["value"], found["scale"]) == (6.0, 6.0, 10)

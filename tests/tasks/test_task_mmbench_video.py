@@ -8,7 +8,7 @@ import io
 import pytest
 
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.results import score_answers, task_result
+from kangaroo_eval.results import Verdicts, score_answers, task_result
 from kangaroo_eval.tasks.mmbench_video import PERCEPTION, TREE
 from kangaroo_eval.types import View
 
@@ -219,7 +219,7 @@ def test_means_over_all_and_over_readable_verdicts(mmbench, bench):
     samples = bench.samples("mmbench_video", root)
     answers = {sample.id: {"status": "ok", "text": "x"} for sample in samples}
     verdicts = dict(zip("01234", ("3", "nonsense", "2", "0", "1"), strict=True))
-    scored = list(score_answers(TASK, samples, answers, root, verdicts))
+    scored = list(score_answers(TASK, samples, answers, root, Verdicts("a judge", verdicts, (), {})))
     asked_with = {"data": "real", "min_coverage": 0.99, "judge": {"model": TASK.judge.model}}
     found = task_result(TASK, scored, {"ok": 5}, (), asked_with)
     assert (found["official"]["value"], found["official_valid"]["value"]) == (1.2, 1.5)
