@@ -18,7 +18,7 @@ OPTIONS = ("Fishing", "Catching the drone", "Launching the drone", "Sunbathing")
 @pytest.mark.parametrize("name", bench_readers.SETS)
 def test_the_labelled_sets_are_large_diverse_and_sound(name):
     items = bench_readers.items(name)
-    assert len(items) >= {"dev": 400, "blind": 150, "blind2": 150}[name]
+    assert len(items) >= (400 if name == "dev" else 150)
     assert len({(item["text"], *item["options"]) for item in items}) == len(items)
     assert len({tuple(item["options"]) for item in items}) >= 40
     for item in items:
@@ -27,14 +27,24 @@ def test_the_labelled_sets_are_large_diverse_and_sound(name):
     assert sum(item["label"] is None for item in items) >= len(items) / 5
 
 
-@pytest.mark.parametrize(("name", "least"), [("dev", 0.99), ("blind", 0.99), ("blind2", 0.8)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("dev", 0.99), ("blind", 0.99), ("blind2", 0.84), ("blind3", 0.96)]
+)
 def test_the_careful_reader_reads_what_it_was_measured_to_read_and_makes_no_letter_up(name, least):
     """The blind sets were written and labelled by people who had not seen the reader. They are here to measure: when
     a change of the reader fails on one, do not mend the reader on its items. On the second, which is full of
-    paraphrases and other languages, it is far from the 99 % that it should reach."""
+    paraphrases and other languages, it is far from the 99 % that it should reach, and on the third not there."""
     found = bench_readers.tally(bench_readers.readers()["careful"], bench_readers.items(name))
     assert found.right / found.n >= least, found
-    assert found.refusals == 0 and found.wrong + found.made_up <= found.n * 0.02, found
+    assert found.refusals == 0 and found.wrong + found.made_up <= found.n * 0.04, found
+
+
+def test_the_readers_of_yes_or_no_and_of_captions_do_as_well_as_measured():
+    found = bench_readers.closed_readers()
+    right, wrong, made_up, n = found["yes/no"]
+    assert n == 80 and right >= 79 and wrong == made_up == 0
+    right, wrong, made_up, n = found["caption matching"]
+    assert n == 80 and right >= 76 and wrong <= 1 and made_up == 0
 
 
 def test_no_other_reader_does_as_well():

@@ -141,6 +141,30 @@ def test_a_ranking_of_too_few_choices_is_a_failed_request_and_no_score(tmp_path,
         kangaroo_eval.evaluate(["seedbench_video"], Mute(), output=tmp_path / "run", cache=minis, workers=0)
 
 
+def test_losses_that_are_no_numbers_are_a_failed_request_and_not_the_first_choice(tmp_path, minis):
+    from kangaroo_eval.errors import RunFailed
+
+    class Broken(Mute):
+        def rank(self, request, candidates):
+            return [float("nan")] * len(candidates)
+
+    with pytest.raises(RunFailed, match="not finite"):
+        kangaroo_eval.evaluate(["seedbench_video"], Broken(), output=tmp_path / "run", cache=minis, workers=0)
+
+
+def test_ranked_and_unranked_answers_do_not_mix_in_a_run(tmp_path, minis):
+    from kangaroo_eval.errors import UserError
+
+    class Plain:
+        name = "ranker"
+        respond = Mute.respond
+
+    options = {"output": tmp_path / "run", "cache": minis, "workers": 0}
+    kangaroo_eval.evaluate(["seedbench_video"], Plain(), limit=3, **options)
+    with pytest.raises(UserError, match="ranks_choices"):
+        kangaroo_eval.evaluate(["seedbench_video"], Ranker(), **options)
+
+
 def test_subtitles_come_between_the_frames_where_the_protocol_has_them(tmp_path, minis):
     seen = {}
 

@@ -2,8 +2,9 @@
 
     python tests/bench/bench_readers.py
 
-The two blind sets were written and labelled by two people who had not seen the reader, the second asked for longer
-replies, paraphrases and more languages; neither is ever used to mend it.
+The blind sets were written and labelled by three people who had not seen the reader. The second was asked for longer
+replies, paraphrases and more languages; how many of its replies of each kind were misread (not which) was known when the
+reader was last mended. The third was asked for the proportions in which real models reply, and came after that.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any, NamedTuple
 from tabulate import tabulate
 
 from kangaroo_eval.answers import RULES
+from kangaroo_eval.closed import caption_matching, yes_no
 
 sys.path.insert(0, str(Path(__file__).parent))
 import peers
 
 READERS = Path(__file__).resolve().parents[1] / "readers"
 Reader = Callable[[str, Sequence[str]], str | None]
-SETS = ("dev", "blind", "blind2")
+SETS = ("dev", "blind", "blind2", "blind3")
 NO_ANSWER = (
     *("refusal", "cannot-tell", "error_text", "error text", "error"),
     *("empty_degenerate", "degenerate", "noise"),
@@ -87,19 +89,47 @@ def rows() -> Iterator[list[str]]:
         line = [name]
         for labelled in sets.values():
             found = tally(reader, labelled)
-            line += [
-                f"{100 * found.right / found.n:.1f}",
-                *map(str, (found.wrong, found.missed, found.made_up, found.refusals)),
-            ]
+            made = f"{found.wrong} / {found.made_up} / {found.refusals}"
+            line += [f"{100 * found.right / found.n:.1f}", made]
         yield line
+
+
+def closed_readers() -> dict[str, tuple[int, int, int, int]]:
+    """The readers of yes/no answers and of captions on their unseen sets: right, wrong, made up, n."""
+    said = {
+        "yes/no": [(yes_no(item["text"]).answer, item["label"]) for item in _closed("yes_no")],
+        "caption matching": [
+            (caption_matching(item["text"], [tuple(pair) for pair in item["captions"]]).answer, item["label"])
+            for item in _closed("caption_matching")
+        ],
+    }
+    return {
+        name: (
+            sum(answer == label for answer, label in pairs),
+            sum(None not in (answer, label) and answer != label for answer, label in pairs),
+            sum(answer is not None and label is None for answer, label in pairs),
+            len(pairs),
+        )
+        for name, pairs in said.items()
+    }
+
+
+def _closed(name: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = json.loads((READERS / f"{name}_blind.json").read_text())["items"]
+    return found
 
 
 def main() -> None:
     """Print the table."""
-    columns = ["right %", "wrong", "missed", "made up", "of refusals"]
-    header = ["reader", *(f"{name}: {column}" for name in SETS for column in columns)]
+    columns = ["%", "w / m / r"]
+    header = ["reader", *(f"{name} {column}" for name in SETS for column in columns)]
     print(", ".join(f"{name} {len(items(name))} replies" for name in SETS))
+    print(
+        "%: read rightly. w: wrong letters, m: letters made up where there is none, r: of these out of refusals\n"
+    )
     print(tabulate(list(rows()), headers=header, tablefmt="pipe", disable_numparse=True))
+    for name, (right, wrong, made_up, n) in closed_readers().items():
+        print(f"{name}, blind: {right} of {n} right, {wrong} wrong, {made_up} made up")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,24 @@ def test_a_folder_of_frames_counts_its_pictures_from_one(tmp_path):
     assert [round(picture.mean() / 8) for picture in decoded.frames.pixels] == names
 
 
+@pytest.mark.parametrize(
+    ("have", "told"),
+    [
+        ((1, 2, 4, 5, 6, 7, 8), "7 pictures, and it must hold 8"),
+        ((1, 2, 3, 4, 5, 6, 7, 8, 9), "9 pictures, and it must hold 8"),
+        ((1, 2, 4, 5, 6, 7, 8, 9), "picture 3 is not there, 4.png follows"),
+    ],
+)
+def test_a_folder_that_lacks_a_picture_is_an_error_and_not_a_shorter_video(tmp_path, have, told):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for k in have:
+        still(folder / f"{k}.png", (32, 32), 8 * k, "png", "rgb24")
+    video = Video(str(folder), frames_dir=str(folder), fps=1.0, pictures=8)
+    (decoded,) = decode_ahead([Job(video, FrameSpec(frames=8))], workers=0)
+    assert decoded.error.status == "decode_error" and told in decoded.error.message
+
+
 def test_a_clip_past_the_end_is_an_error_and_not_other_frames(tmp_path):
     video = clip(tmp_path, 9.0, 12.0)
     (decoded,) = decode_ahead([Job(video, FrameSpec(frames=4, sampler="mvbench"))], workers=0)

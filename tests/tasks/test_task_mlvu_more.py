@@ -133,6 +133,12 @@ def test_the_mean_is_over_tasks_not_questions(mlvu_test, bench):
     assert (found["official"]["value"], found["metric"]) == (0.5, "macro_accuracy")
 
 
+@pytest.mark.parametrize("answer", ["", None])
+def test_an_empty_label_is_none(mlvu_test, bench, answer):
+    (sample,) = bench.samples("mlvu_test", mlvu_test({**ROW, "answer": answer}))
+    assert sample.target is None and "fault" not in sample.tags
+
+
 def test_prompt_system_and_prefill_of_the_test_are_the_authors(mlvu_test, bench):
     (sample,) = bench.samples("mlvu_test", mlvu_test())
     assert TEST.prompt(sample, VIEW) == PROMPT
