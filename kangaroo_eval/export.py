@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kangaroo_eval import journal, results
+from kangaroo_eval import journal, results, scores
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.predictions import form, forms
 from kangaroo_eval.registry import get_task
@@ -38,7 +38,7 @@ def export_run(
         raise RunFailed(
             f"the scores of {task.name} are not of its answers: kangaroo-eval score {path} makes them anew"
         )
-    scored = {each.id: each for each in results.read_scores(path, task.name)}
+    scored = {each.id: each for each in scores.read_scores(path, task.name)}
     answers = journal.last_answers(path, task.name)
     ranked = any(answer.get("losses") for answer in answers.values())
     rows = []

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kangaroo_eval import journal, results
+from kangaroo_eval import journal, scores
 from kangaroo_eval.endpoint import Ask, Endpoint, Failed, Message, Reply
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.task import Task
@@ -45,13 +45,13 @@ def undecided(
         for sample in samples
         if (answer := answers.get(sample.id)) is not None
         and answer["status"] == "ok"
-        and None in results.rule_scores(task, sample, answer)
+        and None in scores.rule_scores(task, sample, answer)
     ]
 
 
 def verdicts(
     directory: RunDir, task: Task, samples: Sequence[Sample], identity: Mapping[str, Any]
-) -> results.Verdicts:
+) -> scores.Verdicts:
     """What this judge said of the run's answers, as far as the run has it: of each, the reply to exactly the
     question that is asked now."""
     path, said_by = directory.path, journal.identity_text(identity)
@@ -71,7 +71,7 @@ def verdicts(
         reply = by_question.get((sample.id, question_key(task, sample, text, identity)))
         if reply is not None:
             found[sample.id] = reply
-    return results.Verdicts(said_by, found, failed - found.keys(), counts)
+    return scores.Verdicts(said_by, found, failed - found.keys(), counts)
 
 
 def judge_answers(

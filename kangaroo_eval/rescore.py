@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kangaroo_eval import journal, judge, predictions, results
+from kangaroo_eval import journal, judge, predictions, results, scores
 from kangaroo_eval.data import CHOICES, annotation_files, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
@@ -91,10 +91,10 @@ def write_scores(
 ) -> None:
     """Make `<task>.scores.jsonl` of a run anew from its answers and its judge's replies."""
     identity = record["tasks"][task.name].get("judge")
-    verdicts = judge.verdicts(directory, task, samples, identity) if identity else results.NO_JUDGE
+    verdicts = judge.verdicts(directory, task, samples, identity) if identity else scores.NO_JUDGE
     answers = journal.last_answers(directory.path, task.name)
-    scored = results.score_answers(task, samples, answers, root, verdicts)
-    results.write_scores(directory.path, task, scored, verdicts)
+    scored = scores.score_answers(task, samples, answers, root, verdicts)
+    scores.write_scores(directory.path, task, scored, verdicts)
 
 
 def refresh_stale(directory: RunDir, record: Mapping[str, Any]) -> None:

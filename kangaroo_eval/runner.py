@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kangaroo_eval import journal, judge, results
+from kangaroo_eval import journal, judge, results, scores
 from kangaroo_eval.answering import Answering, Progress
 from kangaroo_eval.endpoint import Endpoint
 from kangaroo_eval.errors import UserError
@@ -71,7 +71,7 @@ class Results:
                 **each.tags,
                 "text": answers[each.id]["text"],
             }
-            for each in results.read_scores(self.path, task)
+            for each in scores.read_scores(self.path, task)
         )
 
     def __str__(self) -> str:

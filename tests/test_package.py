@@ -20,7 +20,7 @@ FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
 
 CORE = {"types", "errors", "protocols", "rows", "task", "media", "answers", "metrics", "registry", "endpoint"}
 READERS = {"answers", "closed", "official", "verdicts"}
-RUN = {"data", "plan", "journal", "results", "record", "answering", "judge", "rescore", "runner"}
+RUN = {"data", "plan", "journal", "results", "record", "answering", "judge", "scores", "rescore", "runner"}
 # Part of the package -> the parts it may import. A part that is not listed is a mistake of this test.
 WALLS = {
     "__init__": {"runner"},
@@ -43,13 +43,14 @@ WALLS = {
     "endpoint": {"errors", "chat", "reply_cache"},
     "prompts": {"types", "careful"},
     "predictions": {"errors", "task"},
-    "judge": {"types", "task", "endpoint", "journal", "results"},
-    "export": {"errors", "registry", "task", "predictions", "journal", "results", "rescore"},
+    "judge": {"types", "task", "endpoint", "journal", "scores"},
+    "export": {"errors", "registry", "task", "predictions", "journal", "results", "scores", "rescore"},
     "registry": {"errors", "protocols", "task"},
     "data": CORE,
     "plan": CORE | {"data"},
     "journal": {"errors"},
-    "results": CORE | {"data", "journal"},
+    "scores": CORE | {"data", "journal"},
+    "results": CORE | {"data", "journal", "scores"},
     "record": CORE | {"plan", "journal"},
     "answering": CORE | {"plan", "journal", "record"},
     "runner": CORE | RUN | {"report"},

@@ -74,7 +74,8 @@ class _Bar:
 
 def _differences(path: Path, tasks: dict[str, object]) -> None:
     from kangaroo_eval.journal import last_answers
-    from kangaroo_eval.results import read_differently, read_scores
+    from kangaroo_eval.results import read_differently
+    from kangaroo_eval.scores import read_scores
 
     for task in tasks:
         answers = last_answers(path, task)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.results import score_answers, task_result
+from kangaroo_eval.results import task_result
+from kangaroo_eval.scores import score_answers
 from kangaroo_eval.types import View
 
 VIEW = View((1.0, 2.0), 30.0)

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.results import Verdicts, score_answers, task_result
+from kangaroo_eval.results import task_result
+from kangaroo_eval.scores import Verdicts, score_answers
 from kangaroo_eval.types import View
 
 VIEW = View((1.0, 2.0), 30.0)

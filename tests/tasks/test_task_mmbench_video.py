@@ -8,7 +8,8 @@ import io
 import pytest
 
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.results import Verdicts, score_answers, task_result
+from kangaroo_eval.results import task_result
+from kangaroo_eval.scores import Verdicts, score_answers
 from kangaroo_eval.tasks.mmbench_video import PERCEPTION, TREE
 from kangaroo_eval.types import View
 
