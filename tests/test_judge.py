@@ -290,6 +290,26 @@ def test_a_change_of_judge_that_is_killed_leaves_the_first_judges_scores_and_nam
     assert task["judging"]["replies"] == 3, "the first judge's replies are not the second's"
 
 
+def test_scores_older_than_the_judges_word_or_of_another_judge_are_stale(tmp_path, data):
+    """A kill between the last reply and the scores: the next command must not report the old ones."""
+    from kangaroo_eval.results import is_stale
+
+    with serve(reply=marks("3", "3", "3")) as server:
+        assert main(command(tmp_path, data, *judged(server))) == 0
+    run = tmp_path / "run"
+    identity = task_of(tmp_path)["judge"]
+    assert not is_stale(run, "mmbench_video", identity)
+    assert is_stale(run, "mmbench_video", {**identity, "model": "other-judge"})
+    assert is_stale(run, "mmbench_video", None)
+    file = run / "mmbench_video.judged.jsonl"
+    last = json.loads(file.read_text().splitlines()[-1])
+    with file.open("a") as journal:
+        journal.write(json.dumps({**last, "reply": "0"}) + "\n")
+    assert is_stale(run, "mmbench_video", identity)
+    assert main(["score", str(run), "-q"]) == 0
+    assert not is_stale(run, "mmbench_video", identity) and task_of(tmp_path)["careful"]["value"] == 2
+
+
 def test_new_answers_of_a_judged_run_wait_for_its_judge(tmp_path, data):
     with serve(reply=marks("3", "3", "3")) as server:
         assert main(command(tmp_path, data, *judged(server), "--limit", "1")) == 0

@@ -146,9 +146,14 @@ def test_annotations_come_before_a_files_own_labels(made):
     assert "gold" not in entry and entry["data_root"] == str(made / "videomme")
 
 
-def test_answers_to_other_questions_under_the_same_ids_are_refused(made, capsys):
+@pytest.mark.parametrize(
+    "other",
+    [{"question": "Another?"}, {"answer": "D"}, {"options": ["A. Four.", "B. Three.", "C. Two.", "D. One."]}],
+    ids=["question", "label", "order"],
+)
+def test_answers_to_other_questions_under_the_same_ids_are_refused(made, capsys, other):
     """Video-MME was annotated anew in June 2024: 001-1 is another question in older result files."""
-    rows = [{**row, "question": "Another?", "answer": "D"} for row in videomme_rows(3)]
+    rows = [{**row, **other} for row in videomme_rows(3)]
     file = write(Path(), "a.json", videomme_template(rows, lambda row: "D"))
     assert "001-1" in refused(capsys, 1, *score("videomme", file, made))
 
