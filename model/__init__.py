@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from kangaroo_eval.model.vision import KangarooVisionModel
 
 MODELS: dict[str, str] = {
-    "kangaroo": "kangaroo_eval.model.adapter:load",
-    "kangaroo-tiny": "kangaroo_eval.model.adapter:load_tiny",
+    "kangaroo": "kangaroo_eval.model.loading:load",
+    "kangaroo-tiny": "kangaroo_eval.model.loading:load_tiny",
 }
 """Name on the command line -> "module:ATTR" of its loader."""
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.model import adapter
+from kangaroo_eval.model import loading
 from kangaroo_eval.model.processing import Turn
 from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized
 from kangaroo_eval.types import Cue
@@ -186,13 +186,13 @@ def test_chat_reuses_the_video(model, make_frames, monkeypatch):
 
 @pytest.fixture(scope="module")
 def tiny_model():
-    return adapter.load_tiny()
+    return loading.load_tiny()
 
 
 def test_tiny_describes_itself(tiny_model):
     assert isinstance(tiny_model, FrameSized) and isinstance(tiny_model, Described)
     assert (tiny_model.name, tiny_model.frame_size, tiny_model.dtype) == ("kangaroo-tiny", 64, "float32")
-    trained = (adapter.TINY / "model.safetensors").exists()
+    trained = (loading.TINY / "model.safetensors").exists()
     assert tiny_model.notes == (() if trained else ("untrained weights",))
     assert len(tiny_model.model_hash) == 64
     json.dumps(dict(tiny_model.settings))
@@ -202,7 +202,7 @@ def test_tiny_is_the_same_every_time(tiny_model, make_requests):
     """Fixed weights, whatever the run's seed and torch's own generator; which stays as it was."""
     torch.manual_seed(123)
     state = torch.random.get_rng_state()
-    again = adapter.load_tiny(seed=7)
+    again = loading.load_tiny(seed=7)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert again.model_hash == tiny_model.model_hash
     requests = make_requests(PROMPTS)
@@ -234,7 +234,7 @@ def test_threads_are_given_back(tiny_model, make_requests, monkeypatch):
         torch.set_num_threads(1)
     assert seen == [1]
     assert tiny_model.settings["threads"] == 1
-    assert adapter.load_tiny(threads="2").threads == 2
+    assert loading.load_tiny(threads="2").threads == 2
 
 
 def test_hash_sees_weights_dtype_and_settings(make_network):
@@ -262,11 +262,11 @@ def folder(network, processor, tmp_path):
 
 
 def test_a_saved_folder_loads(folder, network, model, make_requests):
-    loaded = adapter.load(str(folder))
+    loaded = loading.load(str(folder))
     assert (loaded.name, loaded.notes, loaded.model_hash) == ("kangaroo-checkpoint", (), model.model_hash)
     requests = make_requests(PROMPTS)
     assert [r.text for r in loaded.respond(requests)] == [r.text for r in model.respond(requests)]
-    half = adapter.load_tiny(str(folder), dtype="bfloat16", batch_size=2)
+    half = loading.load_tiny(str(folder), dtype="bfloat16", batch_size=2)
     assert (half.dtype, half.batch_size) == ("bfloat16", 2)
 
 
@@ -274,7 +274,7 @@ def test_sharded_weights_load(network, processor, tmp_path):
     network.save_pretrained(tmp_path, max_shard_size="1MB")
     processor.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors.index.json").exists()
-    assert adapter.load(str(tmp_path)).model_hash == adapter.checkpoint.model_hash(network)
+    assert loading.load(str(tmp_path)).model_hash == loading.checkpoint.model_hash(network)
 
 
 def rewrite(folder, change):
@@ -287,7 +287,7 @@ def rewrite(folder, change):
 
 def fails_with(message, *args, **options):
     with pytest.raises(UserError, match=message) as caught:
-        adapter.load(*args, **options)
+        loading.load(*args, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -347,7 +347,7 @@ def test_a_file_is_no_folder(folder):
 def test_weights_that_are_not_numbers_give_an_error_and_no_answer(folder, make_requests, name):
     """The arg-max of NaNs is a token like any other, and its text would be scored."""
     rewrite(folder, lambda state: state[name].fill_(float("nan")))
-    broken = adapter.load(str(folder))
+    broken = loading.load(str(folder))
     with pytest.raises(ArithmeticError, match="not finite"):
         list(broken.respond(make_requests(PROMPTS[:1])))
 
@@ -360,18 +360,18 @@ def test_missing_tokenizer_is_named(folder):
 
 def test_wrong_options_are_named():
     with pytest.raises(UserError, match="unknown model argument wings; known are attn_implementation"):
-        adapter.load_tiny(wings=2)
+        loading.load_tiny(wings=2)
     with pytest.raises(UserError, match="dtype 'int3': choose float32"):
-        adapter.load_tiny(dtype="int3")
+        loading.load_tiny(dtype="int3")
     with pytest.raises(UserError, match="device 'abacus' cannot be used"):
-        adapter.load_tiny(device="abacus")
+        loading.load_tiny(device="abacus")
     with pytest.raises(UserError, match="frame_chunk 'many'"):
-        adapter.load_tiny(frame_chunk="many")
+        loading.load_tiny(frame_chunk="many")
     with pytest.raises(UserError, match="attn_implementation 'telepathy' cannot be used"):
-        adapter.load_tiny(attn_implementation="telepathy")
+        loading.load_tiny(attn_implementation="telepathy")
     with pytest.raises(UserError, match="batch_size 0"):
-        adapter.load_tiny(batch_size=0)
-    assert adapter.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4
+        loading.load_tiny(batch_size=0)
+    assert loading.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4
 
 
 def plain_loss(model, request, candidate):
