@@ -16,8 +16,8 @@ from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
-from kangaroo_eval.record import formula, frame_size
-from kangaroo_eval.types import Frames, Request, Response, Sample, Video
+from kangaroo_eval.record import formula, frame_size, keep_aspect
+from kangaroo_eval.types import Failure, Frames, Request, Response, Sample, Video
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Answering:
         requests that were with it once more, each alone)."""
         try:
             for response in self.model.respond(stream):
-                self._answered(response)
+                self._take(response)
         except (KeyboardInterrupt, UserError):
             raise
         except Exception as error:
@@ -140,28 +140,24 @@ class Answering:
             request, decoded = self.waiting[0]
             try:
                 (response,) = self.model.respond(iter([dataclasses.replace(request, siblings=0)]))
-                self._answered(response)
+                self._take(response)
             except UserError:
                 raise
             except MemoryError as error:
                 self.waiting.popleft()
-                self._failed(request, decoded, "oom", error)
+                self._failed(request, decoded, "oom", *_named(error))
             except Exception as error:  # noqa: BLE001 - foreign code, as above
                 self.waiting.popleft()
-                self._failed(request, decoded, "request_failed", error)
+                self._failed(request, decoded, "request_failed", *_named(error))
 
-    def _failed(self, request: Request, decoded: Decoded, status: str, error: Exception) -> None:
-        self._write(
-            self._line(
-                request, decoded, status, error={"type": type(error).__name__, "message": _one_line(error)}
-            )
-        )
+    def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
+        self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
         self.failed_in_a_row += 1
         if self.failed_in_a_row >= FAILURES_IN_A_ROW:
             raise RunFailed(
-                f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {_one_line(error)}. "
+                f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {message}. "
                 "The answers so far are kept; the same command resumes"
-            ) from error
+            )
 
     def _requests(self) -> Generator[Request, None, None]:
         """The requests of every video that could be decoded; the samples of the others are journalled."""
@@ -181,6 +177,7 @@ class Answering:
             max_frames=self.config.max_frames,
             sampler=formula(self.config, self.plan.task),
             size=frame_size(self.model),
+            keep_aspect=keep_aspect(self.model),
             decoder=self.config.decoder,
         )
         workers = self.config.workers
@@ -252,18 +249,30 @@ class Answering:
                 }
             )
 
-    def _answered(self, response: Response) -> None:
+    def _take(self, response: Response | Failure) -> None:
+        """Journal what the model made of the request that waits longest."""
         if not self.waiting:
             raise RunFailed(f"{self.model.name} returned more answers than it was asked questions")
         request, decoded = self.waiting[0]
-        response = _checked(response)
+        if not isinstance(response, Failure):
+            response = _checked(response)
         if response.id != request.id:
             raise RunFailed(
                 f"{self.model.name} answered request {response.id!r} where {request.id!r} was next: it skips or "
                 "reorders requests. The answers so far are kept"
             )
+        if isinstance(response, Failure):
+            self.waiting.popleft()
+            kind, message = (" ".join(str(text).split())[:500] for text in (response.kind, response.message))
+            self._failed(request, decoded, "request_failed", kind, message)
+        else:
+            self._answered(request, decoded, response)
+
+    def _answered(self, request: Request, decoded: Decoded, response: Response) -> None:
         line = self._line(request, decoded, "ok", response=response)
-        losses = self._losses(request)
+        if response.guess:
+            line["guess"] = response.guess
+        losses = None if response.guess else self._losses(request)
         if losses is not None:
             line["losses"] = losses
         self.waiting.popleft()
@@ -323,6 +332,7 @@ def _checked(response: Any) -> Response:
         prompt_tokens=int(response.prompt_tokens),
         new_tokens=int(response.new_tokens),
         seconds=float(response.seconds),
+        guess=int(response.guess),
     )
 
 
@@ -375,6 +385,11 @@ def _by_video(samples: Sequence[Sample]) -> list[list[Sample]]:
         else:
             groups.append([sample])
     return groups
+
+
+def _named(error: BaseException) -> tuple[str, str]:
+    """An error's kind and message as the journal holds them."""
+    return type(error).__name__, _one_line(error)
 
 
 def _one_line(error: BaseException) -> str:

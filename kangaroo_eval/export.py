@@ -40,6 +40,10 @@ def export_run(
         )
     scored = {each.id: each for each in scores.read_scores(path, task.name)}
     answers = journal.last_answers(path, task.name)
+    if any(answer.get("guess") for answer in answers.values()):
+        raise UserError(
+            f"{path}: its answers are guesses, which only have an expected score: nothing to export"
+        )
     ranked = any(answer.get("losses") for answer in answers.values())
     rows = []
     for sample in samples:

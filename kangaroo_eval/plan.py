@@ -32,7 +32,8 @@ _HASH_VIEW = View((0.5, 1.5, 2.5, 3.5), 25.0, (Cue(0.0, 1.0, "first cue"), Cue(2
 class RunConfig:
     """Everything a run is asked. Times in seconds; `frames` None means the task's own number; `cache` is where
     mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `judge` is the endpoint of
-    judged tasks, whose model "official" stands for each task's own; `command` is the command line for the run
+    judged tasks, whose model "official" stands for each task's own; `full_hash` has the model named by every byte of
+    its weights, `trust_remote_code` lets it run code from its own repository; `command` is the command line for the run
     record."""
 
     tasks: tuple[str, ...]
@@ -60,6 +61,8 @@ class RunConfig:
     decode_timeout: float = 600.0
     seed: int = 0
     judge: EndpointConfig | None = None
+    full_hash: bool = False
+    trust_remote_code: bool = False
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from kangaroo_eval.types import Request, Response
+from kangaroo_eval.types import Failure, Request, Response, Sample
 
 
 class Model(Protocol):
@@ -13,9 +13,10 @@ class Model(Protocol):
 
     name: str
 
-    def respond(self, requests: Iterable[Request]) -> Iterator[Response]:
+    def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
         """Answer greedily: one response for each request, in order, with the request's id: an answer that
-        stands in another's place would be a plausible score, so the runner checks.
+        stands in another's place would be a plausible score, so the runner checks. A request that gets no answer
+        gets a `Failure`; what is raised instead concerns every request that is waiting.
 
         Requests about one video come directly after each other. Requests are made while they are read, so an
         adapter that reads no further than it must lets the next video be decoded meanwhile.
@@ -35,9 +36,30 @@ class ChoiceRanker(Protocol):
 
 @runtime_checkable
 class FrameSized(Protocol):
-    """A model that wants frames of `frame_size` x `frame_size` pixels; others get 448 x 448."""
+    """A model that wants frames of `frame_size` x `frame_size` pixels; others get 448 x 448. With 0 it looks at no
+    picture: nothing is decoded, and frames come as times with pixels of shape (n, 0, 0, 3)."""
 
     frame_size: int
+
+
+@runtime_checkable
+class AspectKeeping(Protocol):
+    """A model that may take frames with the video's own aspect ratio: where `keep_aspect`, the longer side has
+    `frame_size` pixels, or as many as the video has."""
+
+    frame_size: int
+    keep_aspect: bool
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """A baseline that is told a benchmark's questions and their answers before it is asked: what is the most
+    common answer worth, or a guess?"""
+
+    def study(self, task: str, samples: Sequence[Sample]) -> None:
+        """Learn what there is to know of all samples of the task called `task`, whose ids the requests carry.
+        Called for every task of a run before anything is asked. `UserError` where the baseline has no answer."""
+        ...
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import Any
 
 from kangaroo_eval import journal
 from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
-from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized, Model
+from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Described, FrameSized, Model
 from kangaroo_eval.task import Task
 
 PACKAGES = (
@@ -34,12 +34,17 @@ def model_protocol(model: Model) -> dict[str, Any]:
         "model_hash": described.model_hash if described else None,
         "dtype": described.dtype if described else None,
         "frame_size": frame_size(model),
+        "keep_aspect": keep_aspect(model),
         "ranks_choices": isinstance(model, ChoiceRanker),
     }
 
 
 def frame_size(model: Model) -> int:
     return model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
+
+
+def keep_aspect(model: Model) -> bool:
+    return isinstance(model, AspectKeeping) and bool(model.keep_aspect)
 
 
 def make_record(
@@ -84,7 +89,12 @@ def make_record(
         "data": "+".join(kinds),
         "protocol": merged,
         "tasks": tasks,
-        "decoding": {"size": frame_size(model), "resize": "swscale area", "decoder": config.decoder},
+        "decoding": {
+            "size": frame_size(model),
+            "keep_aspect": keep_aspect(model),
+            "resize": "swscale area",
+            "decoder": config.decoder,
+        },
         "calls": [*earlier.get("calls", []), _call(config)],
         "min_coverage": config.min_coverage,
         "started": earlier.get("started") or journal.now(),

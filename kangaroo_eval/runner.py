@@ -25,7 +25,7 @@ from kangaroo_eval.plan import (
     make_plan,
     protocol,
 )
-from kangaroo_eval.protocols import Described, Model
+from kangaroo_eval.protocols import Described, Informed, Model
 from kangaroo_eval.record import make_record, model_protocol
 from kangaroo_eval.registry import check_model, load_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
@@ -143,8 +143,17 @@ def _answer_and_score(
         log.warning("the earlier run is kept in %s", aside)
     record = make_record(config, plans, model, asked, old)
     directory.write_record(record)
-    for plan in plans:
-        Answering(directory, plan, config, model, progress).finish()
+    if isinstance(model, Informed):
+        for plan in plans:
+            model.study(plan.task.name, plan.everything)
+    try:
+        for plan in plans:
+            Answering(directory, plan, config, model, progress).finish()
+    finally:
+        # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
+        if isinstance(model, Described):
+            record["model"].update(notes=list(model.notes), settings=dict(model.settings))
+            directory.write_record(record)
     for plan in plans:
         if plan.task.name in judges:
             with contextlib.closing(judges[plan.task.name]) as endpoint:
@@ -182,6 +191,9 @@ def _load(config: RunConfig) -> Model:
         dtype=config.dtype,
         seed=config.seed,
         batch_size=config.batch_size,
+        # Only what is asked for: a third party's loader need not know them.
+        **({"full_hash": True} if config.full_hash else {}),
+        **({"trust_remote_code": True} if config.trust_remote_code else {}),
         **config.model_args,
     )
 

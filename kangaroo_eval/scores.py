@@ -65,6 +65,9 @@ def rule_scores(task: Task, sample: Sample, answer: Mapping[str, Any]) -> tuple[
     """What the careful and the official reader make of an answer without a judge."""
     if answer.get("refused"):
         return Score(0.0, None, "refused"), Score(0.0, None, "refused")
+    if answer.get("guess"):
+        guess = Score(1 / answer["guess"], f"1 of {answer['guess']}", "expected value of a guess")
+        return guess, guess
     text, losses = answer["text"], answer.get("losses")
     if losses and len(losses) != len(sample.choices):
         raise UserError(f"{task.name} {sample.id}: {len(losses)} losses for {len(sample.choices)} choices")

@@ -108,8 +108,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A greedy answer to the request `id`. `text` excludes the prefill; `frame_times` are the frames the model really looked at;
-    `seconds` is this request's share of the model's time."""
+    """A greedy answer to the request `id`. `text` excludes the prefill; `frame_times` are the frames the model
+    really looked at; `seconds` is this request's share of the model's time. `guess` is not 0 where the answer is a
+    guess among that many equally likely replies: its score is the expected one, 1 / `guess`, and no text is read."""
 
     id: str
     text: str
@@ -117,6 +118,18 @@ class Response:
     prompt_tokens: int
     new_tokens: int
     seconds: float
+    guess: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a model yields in place of a `Response` where the request `id` alone got no answer: the server failed,
+    or the model cannot do what was asked. It is recorded as `request_failed` with `kind` and `message` (one line
+    each), never as an answer, and tried again on resume."""
+
+    id: str
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

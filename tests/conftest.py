@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 from pathlib import Path
 
 import pytest
+
+SITE = Path(__file__).parent / "site"
+# Here and in every process that a test starts (see the file).
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SITE), os.environ.get("PYTHONPATH"))))
+if getattr(sys.modules.get("sitecustomize"), "__file__", None) != str(SITE / "sitecustomize.py"):
+    _spec = importlib.util.spec_from_file_location("torchvision_under_cpu_torch", SITE / "sitecustomize.py")
+    assert _spec is not None and _spec.loader is not None
+    # Kept in sys.modules: what it declares lasts as long as it does.
+    sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_spec.name])
+
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,12 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     _judge(parser)
     add("--dry-run", action="store_true", help="tasks, samples, videos, missing files and frames; no model")
+    add(
+        "--trust-remote-code",
+        action="store_true",
+        help="let the model named run code from its own repository",
+    )
+    add("--full-hash", action="store_true", help="name the model by every byte of its weights, not by samples")
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
@@ -204,7 +210,13 @@ def _tasks(parser: argparse.ArgumentParser) -> None:
 
 def _models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="ls", help="ls or show")
-    parser.add_argument("name", nargs="?", help="the model to show")
+    parser.add_argument("name", nargs="?", metavar="NAME[:ARG]", help="the model to show")
+    add = parser.add_argument
+    add("--frames", type=int, default=64, metavar="N", help="frames of the video whose memory is reckoned up")
+    add("--dtype", default="bfloat16", help="float32, bfloat16 or float16")
+    add("--batch-size", "-b", type=int, default=1, metavar="N", help="questions of the video at a time")
+    add("--max-new-tokens", type=int, default=512, metavar="N", help="length of an answer")
+    add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from kangaroo_eval.cli.common import cache_dir, data_root, judge, split
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.options import STANDARD
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan, missing_hints
 
 
@@ -62,6 +63,8 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         min_coverage=options.min_coverage,
         decode_timeout=options.decode_timeout,
         seed=options.seed,
+        full_hash=options.full_hash,
+        trust_remote_code=options.trust_remote_code,
         judge=judge(options),
         command=tuple(options.command_line),
     )
@@ -74,7 +77,7 @@ def _pairs(text: str) -> dict[str, str]:
         if not equals or not key.strip():
             raise UserError(f"--model-args {part!r}: give key=value,key=value")
         name = key.strip().replace("-", "_")
-        if name in ("device", "dtype", "seed", "batch_size"):
+        if name in STANDARD:
             raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")
         found[name] = value
     return found

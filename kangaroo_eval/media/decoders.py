@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from kangaroo_eval.errors import MediaError, UserError
 from kangaroo_eval.types import Frames, Video
@@ -16,40 +16,43 @@ from kangaroo_eval.types import Frames, Video
 if TYPE_CHECKING:
     from kangaroo_eval.media.info import Info
 
+Shape: TypeAlias = "tuple[int, int] | None"
+"""Height and width of the frames in pixels; None keeps the video's own."""
+
 
 class Decoder(Protocol):
     """From a clip and frame indices within it to Frames; the contract of `media.decoding.decode`."""
 
     def __call__(
-        self, video: Video, info: Info, indices: Sequence[int], size: int | None, threads: int
+        self, video: Video, info: Info, indices: Sequence[int], shape: Shape, threads: int
     ) -> Frames: ...
 
 
-def pyav(video: Video, info: Info, indices: Sequence[int], size: int | None, threads: int) -> Frames:
+def pyav(video: Video, info: Info, indices: Sequence[int], shape: Shape, threads: int) -> Frames:
     """Ours, on PyAV: `media.decoding.decode`."""
     from kangaroo_eval.media.decoding import decode
 
-    return decode(video, info, indices, size, threads)
+    return decode(video, info, indices, shape, threads)
 
 
-def decord(video: Video, info: Info, indices: Sequence[int], size: int | None, threads: int) -> Frames:
+def decord(video: Video, info: Info, indices: Sequence[int], shape: Shape, threads: int) -> Frames:
     """decord, which resizes bilinearly. UserError where it is not installed."""
     try:
         import decord as library
     except ImportError as error:
         raise _absent("decord") from error
     if video.frames_dir is not None:
-        return pyav(video, info, indices, size, threads)
-    shape = {} if size is None else {"width": size, "height": size}
+        return pyav(video, info, indices, shape, threads)
+    scaled = {} if shape is None else {"width": shape[1], "height": shape[0]}
     try:
-        reader = library.VideoReader(video.path, num_threads=threads, **shape)
+        reader = library.VideoReader(video.path, num_threads=threads, **scaled)
         pixels = reader.get_batch([index + info.first for index in indices]).asnumpy()
     except (library.DECORDError, IndexError, ValueError) as error:
         raise MediaError(f"{video.path}: decord: {_first_line(error)}") from error
     return _frames(pixels, info, indices)
 
 
-def torchcodec(video: Video, info: Info, indices: Sequence[int], size: int | None, threads: int) -> Frames:
+def torchcodec(video: Video, info: Info, indices: Sequence[int], shape: Shape, threads: int) -> Frames:
     """torchcodec in its exact mode, with its own resize. UserError where it is not installed."""
     try:
         decoders = importlib.import_module("torchcodec.decoders")
@@ -58,8 +61,8 @@ def torchcodec(video: Video, info: Info, indices: Sequence[int], size: int | Non
         # RuntimeError: the package is there, the FFmpeg libraries of the system are not.
         raise _absent("torchcodec") from error
     if video.frames_dir is not None:
-        return pyav(video, info, indices, size, threads)
-    resize = None if size is None else [transforms.Resize((size, size))]
+        return pyav(video, info, indices, shape, threads)
+    resize = None if shape is None else [transforms.Resize(shape)]
     try:
         reader = decoders.VideoDecoder(
             video.path,

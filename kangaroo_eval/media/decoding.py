@@ -32,10 +32,12 @@ from kangaroo_eval.types import Frames, Video
 MAX_REPEATED = 0.05
 
 
-def decode(video: Video, info: Info, indices: Sequence[int], size: int | None, threads: int) -> Frames:
-    """Decode the frames `indices` (of the clip `info`, sorted, distinct) as `size` x `size` RGB pixels.
+def decode(
+    video: Video, info: Info, indices: Sequence[int], shape: tuple[int, int] | None, threads: int
+) -> Frames:
+    """Decode the frames `indices` (of the clip `info`, sorted, distinct) as RGB pixels of `shape` (height, width).
 
-    `size` None keeps the upright size of the video. Pixels are uint8 (n, height, width, 3). A frame that
+    `shape` None keeps the upright size of the video. Pixels are uint8 (n, height, width, 3). A frame that
     stands in for a lost one keeps the lost one's time. ValueError for indices outside the clip; MissingVideo
     or MediaError, in one line with file and reason, for media that does not yield them.
     """
@@ -43,7 +45,7 @@ def decode(video: Video, info: Info, indices: Sequence[int], size: int | None, t
     if not len(wanted) or wanted[0] < 0 or wanted[-1] >= info.total or (np.diff(wanted) <= 0).any():
         raise ValueError(f"frame indices must be sorted, distinct and in 0..{info.total - 1}")
     name = video.path if video.frames_dir is None else video.frames_dir
-    shape = (info.height, info.width) if size is None else (size, size)
+    shape = shape or (info.height, info.width)
     with told_as_media_error(name):
         pixels = np.zeros((len(wanted), *shape, 3), np.uint8)
         if isinstance(info.source, Index):

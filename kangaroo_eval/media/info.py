@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from kangaroo_eval.errors import MediaError
 from kangaroo_eval.media import pictures
 from kangaroo_eval.media.index import Index, read
-from kangaroo_eval.types import Video
+from kangaroo_eval.types import Frames, Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +70,17 @@ def probe(video: Video) -> Info:
         source=index,
     )
     return _cut(video.path, whole, video.start, video.end)
+
+
+def unseen(info: Info, indices: Sequence[int]) -> Frames:
+    """The frames `indices` of the clip without their pixels, which are of shape (n, 0, 0, 3)."""
+    return Frames(
+        pixels=np.empty((len(indices), 0, 0, 3), np.uint8),
+        times=tuple(float(info.times[index]) for index in indices),
+        total=info.total,
+        duration=info.duration,
+        absent=info.absent,
+    )
 
 
 def _cut(name: str, whole: Info, start: float | None, end: float | None) -> Info:

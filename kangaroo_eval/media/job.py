@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kangaroo_eval.errors import MediaError
 from kangaroo_eval.media import subtitles
 from kangaroo_eval.media.decoders import DECODERS
-from kangaroo_eval.media.spec import FrameSpec, select
+from kangaroo_eval.media.spec import FrameSpec, select, shape
 from kangaroo_eval.types import Cue, Frames, Video, View
 
 
@@ -54,14 +54,18 @@ class Done(NamedTuple):
 
 
 def do(job: Job, threads: int) -> Done:
-    """Probe, select, decode and read the subtitles. Bad media give an error, wrong use (UserError) is raised."""
+    """Probe, select, decode and read the subtitles; the times alone for a `size` of 0. Bad media give an error, wrong use (UserError) is raised."""
     from kangaroo_eval.media import pictures
-    from kangaroo_eval.media.info import probe
+    from kangaroo_eval.media.info import probe, unseen
 
     began = time.perf_counter()
     try:
         info, wanted = select(probe(job.video), job.spec, job.video)
-        frames = DECODERS[job.spec.decoder](job.video, info, wanted, job.spec.size, threads)
+        if job.spec.size:
+            decoder = DECODERS[job.spec.decoder]
+            frames = decoder(job.video, info, wanted, shape(info, job.spec), threads)
+        else:
+            frames = unseen(info, wanted)
         if job.video.picture is not None:
             frames = pictures.appended(frames, job.video.picture)
         view = View(frames.times, info.fps, cues(job.video))

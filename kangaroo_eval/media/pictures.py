@@ -94,7 +94,8 @@ def appended(frames: Frames, path: str) -> Frames:
         raise MediaError(f"{path}: not a picture ({why})")
     pixels = np.empty((len(frames.pixels) + 1, *frames.pixels.shape[1:]), np.uint8)
     pixels[:-1] = frames.pixels
-    Converter().write(frame, pixels[-1])
+    if pixels[-1].size:
+        Converter().write(frame, pixels[-1])
     end = max(frames.duration, frames.times[-1])
     return dataclasses.replace(frames, pixels=pixels, times=(*frames.times, end))
 

@@ -134,7 +134,7 @@ class DecoderProcess:
     def _fetch(self, shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """Copy the pixels out of the memory file and give its memory back."""
         pixels = np.empty(shape, np.uint8)
-        data, at = pixels.data.cast("B"), 0
+        data, at = pixels.reshape(-1).data, 0
         while at < len(data):
             at += os.preadv(self._memory, [data[at:]], at)
         os.ftruncate(self._memory, 0)

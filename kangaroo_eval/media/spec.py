@@ -25,8 +25,10 @@ class FrameSpec:
     """Which frames of a video are wanted, and how.
 
     Either `frames` (a count, placed by `sampler`) or `fps` (a rate in frames a second, with at most
-    `max_frames`). Frames come as `size` x `size` pixels, through `decoder`. UserError names the flag that
-    is wrong.
+    `max_frames`). Frames come as `size` x `size` pixels, or with the video's own aspect ratio where `keep_aspect`
+    (the longer side `size` pixels, or as many as the video has), through `decoder`. `size` 0 is for models that
+    look at nothing: the frames' times without pixels, and nothing is decoded. UserError names the flag that is
+    wrong.
     """
 
     frames: int | None = None
@@ -34,6 +36,7 @@ class FrameSpec:
     max_frames: int | None = None
     sampler: str = "uniform"
     size: int = 448
+    keep_aspect: bool = False
     decoder: str = "pyav"
 
     def __post_init__(self) -> None:
@@ -49,12 +52,21 @@ class FrameSpec:
             raise UserError(f"--max-frames {self.max_frames} is too few: give 1 or more")
         if self.max_frames is not None and self.fps is None:
             raise UserError("--max-frames caps --fps: give --fps too, or use --frames")
-        if not 1 <= self.size <= MAX_SIZE:
-            raise UserError(f"frame size {self.size} is out of range: 1 to {MAX_SIZE} pixels")
+        if not 0 <= self.size <= MAX_SIZE:
+            raise UserError(f"frame size {self.size} is out of range: 0 (no pixels) to {MAX_SIZE} pixels")
         if self.sampler not in BOUNDED:
             sampling.sampler(self.sampler)
         if self.decoder not in DECODERS:
             raise UserError(f"--decoder {self.decoder!r} is not known; choose one of {', '.join(DECODERS)}")
+
+
+def shape(info: Info, spec: FrameSpec) -> tuple[int, int]:
+    """Height and width in pixels of the frames that `spec` wants of a video as large as `info` says."""
+    if not spec.keep_aspect or not spec.size:
+        return spec.size, spec.size
+    # Enlarged frames would hold nothing more and cost more.
+    scale = min(1.0, spec.size / max(info.height, info.width))
+    return max(1, round(info.height * scale)), max(1, round(info.width * scale))
 
 
 class Selection(NamedTuple):

@@ -59,7 +59,7 @@ def _answer(job: Job, memory: int, threads: int) -> Reply:
     if done.frames is None:
         return Reply(done, None, None)
     pixels = np.ascontiguousarray(done.frames.pixels)
-    data, at = pixels.data.cast("B"), 0
+    data, at = pixels.reshape(-1).data, 0
     while at < len(data):
         at += os.pwrite(memory, data[at:], at)
     empty = replace(done.frames, pixels=np.empty(0, np.uint8))

@@ -43,7 +43,7 @@ def ours(path: str, n: int):
 
     yield
     info = probe(Video(path))
-    yield decode(Video(path), info, sampling.uniform(info.total, n), SIZE, 2).pixels
+    yield decode(Video(path), info, sampling.uniform(info.total, n), (SIZE, SIZE), 2).pixels
 
 
 def torchcodec_exact(path: str, n: int):

@@ -16,7 +16,7 @@ from kangaroo_eval.types import Frames, Video
 def attempt(path, n: int = 8, size: int = 64) -> Frames:
     video = Video(str(path))
     info = probe(video)
-    return decode(video, info, SAMPLERS["uniform"](info.total, n), size, 2)
+    return decode(video, info, SAMPLERS["uniform"](info.total, n), (size, size), 2)
 
 
 def test_truncated_file_is_the_frames_that_are_left(made, tmp_path, read_numbers):
@@ -26,7 +26,7 @@ def test_truncated_file_is_the_frames_that_are_left(made, tmp_path, read_numbers
     info = probe(Video(str(path)))
     assert 150 < info.total < 200 and info.total + info.absent == 300
     wanted = SAMPLERS["uniform"](info.total, 32)
-    frames = decode(Video(str(path)), info, wanted, 224, 2)
+    frames = decode(Video(str(path)), info, wanted, (224, 224), 2)
     assert frames.repeated == 0 and read_numbers(frames.pixels) == list(wanted)
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_picture_of_a_folder_is_repeated(tmp_path, draw):
         av.VideoFrame.from_ndarray(draw(index), format="rgb24").save(str(tmp_path / f"{index}.png"))
     (tmp_path / "2.png").write_bytes(b"broken")
     video = Video(str(tmp_path), frames_dir=str(tmp_path), fps=1.0)
-    frames = decode(video, probe(video), range(4), 64, 2)
+    frames = decode(video, probe(video), range(4), (64, 64), 2)
     assert frames.repeated == 1 and np.array_equal(frames.pixels[2], frames.pixels[1])
 
 

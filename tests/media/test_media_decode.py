@@ -21,7 +21,7 @@ def check_identical(path, sequential, digest, counts=COUNTS):
     for n in counts:
         for sampler, threads in (("uniform", 2), ("endpoints", 1)):
             wanted = SAMPLERS[sampler](info.total, n)
-            frames = decode(video, info, wanted, 448, threads)
+            frames = decode(video, info, wanted, (448, 448), threads)
             got = [digest(pixels) for pixels in frames.pixels]
             assert got == [truth[index] for index in wanted], (n, sampler)
             assert frames.repeated == 0
@@ -45,7 +45,7 @@ def test_real_videos_are_identical_to_a_sequential_decode(shared, sequential, di
     for path in paths:
         info = probe(Video(str(path)))
         truth = sequential(path)
-        frames = decode(Video(str(path)), info, range(info.total), 448, 2)
+        frames = decode(Video(str(path)), info, range(info.total), (448, 448), 2)
         assert [digest(pixels) for pixels in frames.pixels] == truth
         check_identical(path, sequential, digest, (1, 8, 64))
 
@@ -55,7 +55,7 @@ def test_burnt_in_numbers_are_the_indices(codec_name, made, read_numbers, size):
     video = Video(str(made(codec_name)))
     info = probe(video)
     wanted = SAMPLERS["uniform"](info.total, 32)
-    frames = decode(video, info, wanted, size, 2)
+    frames = decode(video, info, wanted, (size, size), 2)
     assert frames.pixels.shape == (32, size, size, 3) and frames.pixels.dtype == np.uint8
     assert read_numbers(frames.pixels) == list(wanted)
     assert frames.times == pytest.approx([index / 30 for index in wanted], abs=1.1e-3)
@@ -70,7 +70,7 @@ def test_odd_containers(made, read_numbers, name, total):
     assert info.total == total
     assert info.fps == pytest.approx(30, rel=2e-3) and info.duration == pytest.approx(total / 30, abs=0.04)
     wanted = SAMPLERS["uniform"](total, 32)
-    frames = decode(video, info, wanted, 224, 2)
+    frames = decode(video, info, wanted, (224, 224), 2)
     assert read_numbers(frames.pixels) == list(wanted)
     assert frames.times[0] == pytest.approx(wanted[0] / 30, abs=1e-3)
 
@@ -81,7 +81,7 @@ def test_variable_rate_times_are_the_true_ones(made, read_numbers, frame_times):
     truth = frame_times(300)
     assert info.times.tolist() == pytest.approx([t / 30 for t in truth])
     wanted = SAMPLERS["uniform"](info.total, 32)
-    assert read_numbers(decode(video, info, wanted, 224, 2).pixels) == list(wanted)
+    assert read_numbers(decode(video, info, wanted, (224, 224), 2).pixels) == list(wanted)
 
 
 @pytest.mark.parametrize(("name", "hidden", "shown"), [("edit.mp4", 102, 150), ("edit_hevc.mp4", 45, 90)])
@@ -91,7 +91,7 @@ def test_edit_list_hides_frames(made, read_numbers, name, hidden, shown):
     assert (info.total, info.times[0]) == (shown, 0.0)
     assert info.duration == pytest.approx(shown / 30, abs=2e-3)
     wanted = SAMPLERS["uniform"](info.total, 32)
-    frames = decode(video, info, wanted, 224, 2)
+    frames = decode(video, info, wanted, (224, 224), 2)
     assert read_numbers(frames.pixels) == [index + hidden for index in wanted]
 
 
@@ -100,7 +100,7 @@ def test_rotated_video_stands_upright(made, read_numbers, size):
     video = Video(str(made("rotated.mp4")))
     info = probe(video)
     assert (info.width, info.height) == (320, 240)
-    frames = decode(video, info, (0, 7, 59), size, 1)
+    frames = decode(video, info, (0, 7, 59), size and (size, size), 1)
     assert frames.pixels.shape == ((3, 240, 320, 3) if size is None else (3, 224, 224, 3))
     assert read_numbers(frames.pixels) == [0, 7, 59]
 
@@ -117,7 +117,7 @@ def test_gif(made, read_numbers):
     info = probe(video)
     assert info.total == 30 and info.codec == "gif"
     assert info.times[1] == pytest.approx(0.03, abs=0.011)
-    frames = decode(video, info, (0, 11, 29), 224, 2)
+    frames = decode(video, info, (0, 11, 29), (224, 224), 2)
     assert read_numbers(frames.pixels) == [0, 11, 29]
 
 
@@ -141,7 +141,7 @@ def test_folder_of_pictures_in_natural_order(tmp_path, draw, read_numbers, suffi
     video = Video(str(tmp_path), frames_dir=str(tmp_path), fps=3.0)
     info = probe(video)
     assert (info.total, info.fps, info.duration) == (12, 3.0, pytest.approx(4.0))
-    frames = decode(video, info, (0, 2, 9, 10, 11), 224, 2)
+    frames = decode(video, info, (0, 2, 9, 10, 11), (224, 224), 2)
     assert read_numbers(frames.pixels) == [0, 2, 9, 10, 11]
     assert frames.times == pytest.approx((0, 2 / 3, 3, 10 / 3, 11 / 3))
     clip = dataclasses.replace(video, start=1.0, end=2.0)
@@ -156,7 +156,7 @@ def test_clip_bounds(made, read_numbers, start, end, first, total):
     info = probe(video)
     assert (info.total, info.first) == (total, first)
     assert info.duration == pytest.approx(total / 30)
-    frames = decode(video, info, (0, total - 1), 224, 2)
+    frames = decode(video, info, (0, total - 1), (224, 224), 2)
     assert read_numbers(frames.pixels) == [first, first + total - 1]
     assert frames.times == pytest.approx((first / 30, (first + total - 1) / 30))
     assert frames.total == total
@@ -194,7 +194,7 @@ def test_colours_follow_the_streams_matrix_and_range():
 def test_indices_must_be_of_the_clip(made, indices):
     video = Video(str(made("h264_2s.mp4")))
     with pytest.raises(ValueError, match="sorted, distinct"):
-        decode(video, probe(video), indices, 224, 1)
+        decode(video, probe(video), indices, (224, 224), 1)
 
 
 @pytest.mark.parametrize("name", ["decord", "torchcodec"])
@@ -205,7 +205,7 @@ def test_other_decoders_give_the_same_frames_of_a_plain_file(made, read_numbers,
     video = Video(str(made("h264_2s.mp4")), start=1.0)
     info = probe(video)
     try:
-        frames = DECODERS[name](video, info, (0, 50, 200), 224, 2)
+        frames = DECODERS[name](video, info, (0, 50, 200), (224, 224), 2)
     except UserError as error:
         pytest.skip(str(error))
     assert read_numbers(frames.pixels) == [30, 80, 230]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.media import FrameSpec, Job, decode_ahead, job
+from kangaroo_eval.media import FrameSpec, Job, decode_ahead, job, probe
 from kangaroo_eval.types import Cue, Video, View
 
 SPEC = FrameSpec(frames=4, size=64)
@@ -196,3 +196,27 @@ def test_a_decoder_that_is_not_installed_ends_the_run(made, monkeypatch, tmp_pat
     for workers in (0, 1):
         with pytest.raises(UserError, match=r"pip install kangaroo-eval\[decord\]"):
             list(decode_ahead(jobs, workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_frames_keep_the_aspect_ratio_or_are_not_decoded_at_all(made, workers):
+    """320 x 240 video: fitted to a longer side, never enlarged; and times without pixels."""
+    video = Video(str(made("h264_k250.mp4")))
+    info = probe(video)
+    specs = (
+        FrameSpec(frames=3, size=160, keep_aspect=True),
+        FrameSpec(frames=3, size=4000, keep_aspect=True),
+        FrameSpec(frames=3, size=0),
+        FrameSpec(frames=3, size=160),
+    )
+    found = [each.frames for each in decode_ahead([Job(video, spec) for spec in specs], workers=workers)]
+    half = (round(info.height * 160 / info.width), 160)
+    shapes = [(3, *half, 3), (3, info.height, info.width, 3), (3, 0, 0, 3), (3, 160, 160, 3)]
+    assert [frames.pixels.shape for frames in found] == shapes
+    assert len({frames.times for frames in found}) == 1 and len({frames.total for frames in found}) == 1
+    assert found[0].pixels.any()
+
+
+def test_a_missing_video_is_missing_for_a_model_that_looks_at_nothing(tmp_path):
+    (decoded,) = decode_ahead([Job(Video(str(tmp_path / "x.mp4")), FrameSpec(frames=3, size=0))], workers=0)
+    assert decoded.error.status == "missing_video"

@@ -105,7 +105,7 @@ def test_by_rate_one_a_second():
         ({"frames": 8, "max_frames": 4}, "--max-frames"),
         ({"frames": 8, "sampler": "x"}, "--sampler 'x'"),
         ({"frames": 8, "decoder": "x"}, "--decoder 'x'"),
-        ({"frames": 8, "size": 0}, "size 0"),
+        ({"frames": 8, "size": -1}, "size -1"),
     ],
 )
 def test_a_wrong_spec_names_its_flag(fields, flag):

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import sys
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 
-def declare_torchvision_ops():
-    """Let torchvision's wheel for CUDA torch import under CPU torch: it only misses two operators.
-
-    Without this, timm's dependency breaks `import transformers` too. Returns the library, which must be kept.
-    """
-    if sys.platform != "linux" or torch.version.cuda or importlib.util.find_spec("torchvision") is None:
-        return None
-    if "+cpu" in importlib.metadata.version("torchvision"):
-        return None
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
-
-TORCHVISION_OPS = declare_torchvision_ops()
 pytest.importorskip("transformers")
 
 

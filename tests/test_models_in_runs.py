@@ -1,0 +1,168 @@
+"""What a run makes of models that do more, or less, than answer: failures, guesses, no pictures, whole pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import videomme_rows, write_videomme
+
+from kangaroo_eval import evaluate
+from kangaroo_eval.cli import main
+from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.export import export_run
+from kangaroo_eval.types import Failure, Response
+
+
+class Scripted:
+    """Yields what `say(request)` returns: a text, or a value of its own."""
+
+    name = "scripted"
+    frame_size = 32
+
+    def __init__(self, say):
+        self.say = say
+        self.seen = []
+
+    def respond(self, requests):
+        for request in requests:
+            self.seen.append(request)
+            said = self.say(request)
+            if isinstance(said, str):
+                said = Response(request.id, said, request.frames.times, 7, 1, 0.001)
+            yield said
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_videomme(tmp_path_factory.mktemp("data"), videomme_rows(4))
+
+
+def go(model, data, output, **options):
+    options = {"frames": 4, "workers": 0, **options}
+    return evaluate("videomme", model, data="real", data_root=data, output=output, **options)
+
+
+def lines(path: Path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_failure_costs_its_own_question_and_is_asked_again(data, tmp_path):
+    def say(request):
+        return Failure(request.id, "http_500", "the server\nfailed") if request.id == "002-2" else "C"
+
+    model = Scripted(say)
+    results = go(model, data, tmp_path / "run", min_coverage=0.5)
+    assert results["videomme"]["statuses"] == {"ok": 11, "request_failed": 1}
+    assert len(model.seen) == 12, "nothing is asked twice"
+    (failed,) = [x for x in lines(tmp_path / "run/videomme.answers.jsonl") if x["status"] != "ok"]
+    assert (failed["id"], failed["text"]) == ("002-2", None)
+    assert failed["error"] == {"type": "http_500", "message": "the server failed"}
+    again = Scripted(lambda request: "C")
+    assert go(again, data, tmp_path / "run").exit_code == 0
+    assert [request.id for request in again.seen] == ["002-2"]
+
+
+def test_failures_only_end_the_run(data, tmp_path):
+    model = Scripted(lambda request: Failure(request.id, "http_401", "the key is refused"))
+    with pytest.raises(RunFailed, match=r"10 requests in a row.*the key is refused"):
+        go(model, data, tmp_path / "run")
+
+
+def test_a_failure_under_another_id_is_refused(data, tmp_path):
+    model = Scripted(lambda request: Failure("003-1", "x", "y"))
+    with pytest.raises(RunFailed, match="answered request '003-1' where '001-1' was next"):
+        go(model, data, tmp_path / "run")
+
+
+def test_a_guess_scores_its_expected_value_under_both_readers(data, tmp_path):
+    model = Scripted(lambda request: Response(request.id, "", (), 0, 0, 0.0, guess=4))
+    results = go(model, data, tmp_path / "run")
+    for reader in ("careful", "official"):
+        assert results["videomme"][reader]["value"] == 0.25 and results["videomme"][reader]["unreadable"] == 0
+    assert lines(tmp_path / "run/videomme.answers.jsonl")[0]["guess"] == 4
+    assert main(["score", str(tmp_path / "run"), "--data-root", str(data)]) == 0
+    assert lines(tmp_path / "run/videomme.scores.jsonl")[0]["careful"]["score"] == 0.25
+    with pytest.raises(UserError, match="guesses"):
+        export_run(tmp_path / "run", "videomme", "csv", data_root=data)
+
+
+def test_a_baseline_is_told_every_question_before_it_is_asked_any(data, tmp_path):
+    class Student(Scripted):
+        def study(self, task, samples):
+            assert not self.seen
+            self.task, self.told = task, {sample.id: sample.target for sample in samples}
+
+    model = Student(lambda request: model.told[request.id])
+    assert go(model, data, tmp_path / "run", limit=3)["videomme"]["careful"]["value"] == 1.0
+    assert model.task == "videomme" and len(model.told) == 12, "all samples, not only those asked"
+
+
+def test_frames_of_the_shape_that_the_model_wants(data, tmp_path):
+    shapes = {}
+    for name, size, keep in (
+        ("none", 0, False),
+        ("square", 48, False),
+        ("whole", 48, True),
+        ("own", 999, True),
+    ):
+        model = Scripted(lambda request: "C")
+        model.frame_size, model.keep_aspect = size, keep
+        assert go(model, data, tmp_path / name).exit_code == 0
+        shapes[name] = {request.frames.pixels.shape for request in model.seen}
+        assert all(len(request.frames.times) == 4 for request in model.seen)
+        record = json.loads((tmp_path / name / "run.json").read_text())
+        assert record["protocol"]["keep_aspect"] is keep and record["decoding"]["size"] == size
+    assert shapes == {
+        "none": {(4, 0, 0, 3)},
+        "square": {(4, 48, 48, 3)},
+        "whole": {(4, 48, 48, 3)},
+        "own": {(4, 64, 64, 3)},  # the video's own size: nothing is enlarged
+    }
+
+
+def test_what_a_model_learns_while_it_answers_is_in_the_record(data, tmp_path):
+    class Meter(Scripted):
+        model_hash, dtype = "0" * 64, "none"
+
+        @property
+        def notes(self):
+            return (f"{len(self.seen)} asked",)
+
+        @property
+        def settings(self):
+            return {"asked": len(self.seen)}
+
+    go(Meter(lambda request: "C"), data, tmp_path / "run")
+    model = json.loads((tmp_path / "run/run.json").read_text())["model"]
+    assert model["settings"] == {"asked": 12} and model["notes"] == ["12 asked"]
+
+
+def test_flags_reach_the_loader_only_where_given(data, tmp_path, monkeypatch):
+    given = []
+
+    def loader(arg, **options):
+        given.append(options)
+        return Scripted(lambda request: "C")
+
+    monkeypatch.setattr("kangaroo_eval.registry.model_loader", lambda name: loader)
+    monkeypatch.setattr("kangaroo_eval.runner.check_model", lambda name: None)
+    words = [
+        "--tasks",
+        "videomme",
+        "--model",
+        "x",
+        "--data-root",
+        str(data),
+        "--data",
+        "real",
+        "--frames",
+        "2",
+        "-q",
+    ]
+    assert main([*words, "--output", str(tmp_path / "one")]) == 0
+    assert main([*words, "--output", str(tmp_path / "two"), "--full-hash", "--trust-remote-code"]) == 0
+    assert set(given[0]) == {"device", "dtype", "seed", "batch_size"}
+    assert given[1]["full_hash"] is True and given[1]["trust_remote_code"] is True
+    assert main([*words, "--model-args", "trust_remote_code=1"]) == 1
