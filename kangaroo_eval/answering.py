@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # A model that fails this often in a row is broken; asking it the remaining questions would only burn hours.
 FAILURES_IN_A_ROW = 10
+# The kind of a `Failure` that says that the model cannot do what this request asks.
+UNSUPPORTED = "unsupported"
 
 
 class Progress(NamedTuple):
@@ -152,7 +154,7 @@ class Answering:
 
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
-        self.failed_in_a_row += 1
+        self.failed_in_a_row += kind != UNSUPPORTED
         if self.failed_in_a_row >= FAILURES_IN_A_ROW:
             raise RunFailed(
                 f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {message}. "
@@ -329,8 +331,8 @@ def _checked(response: Any) -> Response:
     return dataclasses.replace(
         response,
         frame_times=tuple(float(each) for each in response.frame_times),
-        prompt_tokens=int(response.prompt_tokens),
-        new_tokens=int(response.new_tokens),
+        prompt_tokens=None if response.prompt_tokens is None else int(response.prompt_tokens),
+        new_tokens=None if response.new_tokens is None else int(response.new_tokens),
         seconds=float(response.seconds),
         guess=int(response.guess),
     )

@@ -20,8 +20,8 @@ class EndpointConfig:
     """A model behind an OpenAI-compatible server, and how hard to press it.
 
     `base_url` None is OpenAI itself. `timeout` is seconds for one try, from sending to the last byte of the reply.
-    `price` is USD per million prompt and completion tokens. Messages name the options `flags` (the model),
-    `flags`-base-url and `flags`-price.
+    `price` is USD per million prompt and completion tokens. `flags` is the option that names the model in messages
+    (see `option` for the others), `key_variable` the environment variable that the key came from.
     """
 
     model: str
@@ -32,12 +32,13 @@ class EndpointConfig:
     retries: int = 6
     price: tuple[float, float] | None = None
     flags: str = field(default="--judge", compare=False, repr=False)
+    key_variable: str = field(default=KEY_VARIABLE, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise UserError(f"{self.flags} is empty: give the name that the server knows the model by")
         if self.base_url is not None:
-            _check_url(self.base_url, f"{self.flags}-base-url")
+            _check_url(self.base_url, self.option("base-url"), self.key_variable)
         self._check_key()
         if not 1 <= self.concurrency <= 1000:
             raise UserError(f"concurrency {self.concurrency}: expected 1 to 1000")
@@ -47,21 +48,35 @@ class EndpointConfig:
             raise UserError(f"retries {self.retries}: expected 0 or more")
         if self.price is not None and not all(math.isfinite(usd) and usd >= 0 for usd in self.price):
             raise UserError(
-                f"{self.flags}-price {self.price}: expected USD per million prompt and completion tokens"
+                f"{self.option('price')} {self.price}: expected USD per million prompt and completion tokens"
             )
 
     def _check_key(self) -> None:
         if not self.api_key:
             if self.base_url is None:
                 raise UserError(
-                    f"{OPENAI_URL} wants an API key: set {KEY_VARIABLE}, or give another server with "
-                    f"{self.flags}-base-url"
+                    f"{OPENAI_URL} wants an API key: set {self.key_variable}, or give another server with "
+                    f"{self.option('base-url')}"
                 )
         elif not re.fullmatch(r"[!-~]+", self.api_key):
             # An HTTP client would refuse it too, with the key in its message.
             raise UserError(
-                f"the API key in {KEY_VARIABLE} holds a blank, a line end or a letter outside ASCII"
+                f"the API key in {self.key_variable} holds a blank, a line end or a letter outside ASCII"
             )
+
+    def option(self, name: str) -> str:
+        """How the user writes an option of this endpoint: --judge-price, but --model-args price for the model under
+        test."""
+        return f"--model-args {name.replace('-', '_')}" if self._of_model else f"{self.flags}-{name}"
+
+    @property
+    def extra(self) -> str:
+        """The extra of this package that brings what the endpoint needs."""
+        return "openai" if self._of_model else "judge"
+
+    @property
+    def _of_model(self) -> bool:
+        return self.flags.startswith("--model")
 
     @property
     def url(self) -> str:
@@ -75,13 +90,13 @@ class EndpointConfig:
         return {"model": self.model, "base_url": self.url}
 
 
-def _check_url(url: str, flag: str) -> None:
+def _check_url(url: str, flag: str, key_variable: str) -> None:
     """Refuse what is no plain http(s) address. Credentials and queries are refused, not cut off: HTTP clients log
     whole URLs. They are not shown either."""
     if re.search(r"[@?#]", url):
         raise UserError(
             f"{flag} holds a user name, a query or a fragment (@, ? or #): give the plain address, and put the "
-            f"key in {KEY_VARIABLE}"
+            f"key in {key_variable}"
         )
     try:
         parts = urlsplit(url)
@@ -105,7 +120,7 @@ class Ask:
     `attempt` is another request: a reply sampled once more must not come from the cache."""
 
     messages: tuple[Message, ...]
-    parameters: Mapping[str, float | int | str] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     attempt: int = 0
 
 

@@ -64,7 +64,7 @@ NO_KEY = "EMPTY"  # sent to a server that needs none; without it the package wou
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
 LONGEST_RETRY_AFTER = 300.0  # a server that wants a longer wait is not waited for
-CHECK_RETRIES = 2  # `check` answers a person who waits
+CHECK_RETRIES = 2  # `probe` and `check` answer a person who waits
 
 RETRIED = frozenset({408, 409, 425, 429})  # and everything from 500 on
 # The key, the account or the model is wrong, so every other request would end the same.
@@ -110,6 +110,11 @@ class Endpoint:
         """The counts at this moment."""
         return self._usage
 
+    @property
+    def refusal(self) -> Failed | None:
+        """Why nothing more is sent; None while something is."""
+        return self._refusal
+
     def cost_of(self, reply: Reply) -> float | None:
         """USD that the reply cost now, nothing when cached; None without a price or token counts."""
         if self.config.price is None or reply.prompt_tokens is None or reply.completion_tokens is None:
@@ -119,6 +124,11 @@ class Endpoint:
     def ask(self, ask: Ask) -> Reply | Failed:
         """The reply, from the cache if it is there; waits for it."""
         return self._wait(self._answer(ask))
+
+    def submit(self, ask: Ask) -> Future[Reply | Failed]:
+        """The same without waiting. Cancelling the future cancels the request; it must be done, or cancelled, before
+        the endpoint is closed."""
+        return self._start(self._answer(ask))
 
     def ask_all(self, asks: Iterable[Ask]) -> Iterator[tuple[int, Reply | Failed]]:
         """Each ask's index and outcome, as they complete. Asks are taken one by one in this thread, at most twice
@@ -134,7 +144,7 @@ class Endpoint:
                     if item is None:
                         more = False
                         continue
-                    future = self._start(self._answer(item[1]))
+                    future = self.submit(item[1])
                     pending[future] = item[0]
                     future.add_done_callback(done.put)
                     continue
@@ -144,12 +154,16 @@ class Endpoint:
             for future in pending:
                 future.cancel()
 
+    def probe(self, ask: Ask) -> Reply | Failed:
+        """The outcome of one request past the cache, for a person who waits: with few retries."""
+        return self._wait(self._persist(ask, min(self.config.retries, CHECK_RETRIES)))
+
     def check(self) -> None:
         """One small request, past the cache. `UserError` says what is wrong and the mend: the server cannot be
         reached, it refuses the key, it does not know the model, it is overloaded."""
-        outcome = self._wait(self._persist(CHECK, min(self.config.retries, CHECK_RETRIES)))
+        outcome = self.probe(CHECK)
         if isinstance(outcome, Failed):
-            raise UserError(self._diagnosis(outcome))
+            raise UserError(self.diagnosis(outcome))
 
     def close(self) -> None:
         """Cancel what is in flight and end the thread. May be called twice."""
@@ -323,20 +337,20 @@ class Endpoint:
     def _name(self, value: object) -> str | None:
         return self._hide(value) if isinstance(value, str) else None
 
-    def _diagnosis(self, failed: Failed) -> str:
-        """What to tell the user whose `check` failed."""
-        url, flags = self.config.url, self.config.flags
+    def diagnosis(self, failed: Failed) -> str:
+        """What a failure says of the whole endpoint, and the mend; one line."""
+        url, flags, base_url = self.config.url, self.config.flags, self.config.option("base-url")
         if failed.type == "connection":
-            return f"cannot reach {url} ({failed.message}): start the server, or correct {flags}-base-url"
+            return f"cannot reach {url} ({failed.message}): start the server, or correct {base_url}"
         if failed.type == "timeout":
             return f"{url} did not answer ({failed.message}): see whether it is busy, then run the same command again"
         if failed.type in ("http_401", "http_403"):
             trouble = "refuses the API key" if self.config.api_key else "wants an API key"
-            return f"{url} {trouble} ({failed.message}): set the right one in {KEY_VARIABLE}"
+            return f"{url} {trouble} ({failed.message}): set the right one in {self.config.key_variable}"
         if failed.type == "http_404":
             models = self._wait(self._models())
             if models is None:
-                return f"{url} has no chat completions ({failed.message}): correct {flags}-base-url, often it ends in /v1"
+                return f"{url} has no chat completions ({failed.message}): correct {base_url}, often it ends in /v1"
             known = self._line(", ".join(models)) or "none"
             return f"{url} does not know the model {self.config.model!r}: give {flags} one of: {known}"
         if failed.type in ("quota", "http_402"):
@@ -344,7 +358,7 @@ class Endpoint:
         if failed.type == "http_429":
             return f"{url} limits the rate ({failed.message}): wait, then run the same command again"
         if failed.type in ("malformed", "no_text"):
-            return f"{url} gave no chat completion ({failed.message}): correct {flags}-base-url or {flags}"
+            return f"{url} gave no chat completion ({failed.message}): correct {base_url} or {flags}"
         return f"{url} fails ({failed.message}): see the server's log, and whether {flags} is right"
 
     async def _models(self) -> list[str] | None:
@@ -368,7 +382,7 @@ def _client(config: EndpointConfig) -> openai.AsyncOpenAI:
         import openai
     except ImportError as error:
         raise UserError(
-            f'{config.flags} needs the package {error.name!r}: pip install "kangaroo-eval[judge]"'
+            f'{config.flags} needs the package {error.name!r}: pip install "kangaroo-eval[{config.extra}]"'
         ) from error
     client = openai.AsyncOpenAI(
         api_key=config.api_key or NO_KEY, base_url=config.url, timeout=config.timeout, max_retries=0

@@ -63,6 +63,15 @@ class Informed(Protocol):
 
 
 @runtime_checkable
+class Closable(Protocol):
+    """A model that holds connections or threads. Closed after the run by whoever loaded it."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+@runtime_checkable
 class Described(Protocol):
     """A model that can say what it is. `model_hash` names its weights and code-relevant settings; `dtype` the
     arithmetic; `notes` are caveats that every output must show (for example "untrained weights"); `settings`

@@ -1,22 +1,47 @@
 """Names of tasks and models, and what they stand for. Bundled ones arrive by entry point, as a third party's
-do; nothing is imported before its name is asked for."""
+do; nothing is imported before its name is asked for.
+
+A plug-in that does not load costs only itself: it is named when names are listed, and by an error when it is
+asked for.
+"""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.protocols import Model
 from kangaroo_eval.task import Task
 
+log = logging.getLogger(__name__)
+
 TASK_GROUP = "kangaroo_eval.tasks"
 ALIAS_GROUP = "kangaroo_eval.task_aliases"
 MODEL_GROUP = "kangaroo_eval.models"
+OURS = "kangaroo-eval"
+"""The distribution whose names no plug-in takes away."""
+
+
+class Broken(NamedTuple):
+    """A plug-in, or one name of it, that cannot be used: the names it was to bring, as far as they are known, and
+    what is wrong, as one line."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+class _Table(NamedTuple):
+    """Name -> what it stands for, of one kind of plug-in, and the plug-ins that do not load."""
+
+    found: Mapping[str, Any]
+    broken: tuple[Broken, ...]
 
 
 def normal(name: str) -> str:
@@ -30,98 +55,195 @@ def resolve(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _entries(group: str) -> Iterable[importlib.metadata.EntryPoint]:
-    return importlib.metadata.entry_points(group=group)
+def _read(group: str, of_payload: Callable[[str, str, Any], Mapping[str, Any]]) -> _Table:
+    """Every entry point of a group, our own first. `of_payload(entry name, value, payload)` gives what it brings,
+    and raises `TypeError` where that is no plug-in's payload."""
+    found: dict[str, Any] = {}
+    owner: dict[str, str] = {}
+    broken: list[Broken] = []
+    contested: set[str] = set()
+    for entry, package in _entries(group):
+        called = f"plug-in {entry.name} = {entry.value} (package {package})"
+        try:
+            named = of_payload(entry.name, entry.value, entry.load())
+        except Exception as error:  # noqa: BLE001 - importing foreign code may raise anything
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            broken.append(Broken((entry.name,), f"{called} cannot be loaded: {reason}"))
+            continue
+        for name, payload in named.items():
+            before = next((known for known in found if normal(known) == normal(name)), None)
+            if before is None:
+                found[name], owner[name] = payload, package
+            elif found[before] != payload:
+                both = f"{called} and package {owner[before]} both bring {name!r}: rename or uninstall one"
+                broken.append(Broken((name,), both))
+                if owner[before] != OURS:
+                    contested.add(before)
+    # Which of two strangers comes first is chance: a name means one thing or nothing.
+    return _Table({name: found[name] for name in found if name not in contested}, tuple(broken))
 
 
-def _load(entry: importlib.metadata.EntryPoint) -> Any:
-    """A plug-in's payload; a broken one is named rather than dropped."""
-    try:
-        return entry.load()
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"plug-in {entry.name} = {entry.value} cannot be loaded: {error}") from error
+def _entries(group: str) -> Iterator[tuple[importlib.metadata.EntryPoint, str]]:
+    """The group's entry points with the names of their packages; ours first, then by package."""
+    entries = importlib.metadata.entry_points(group=group)
+    pairs = [(entry, entry.dist.name if entry.dist else "unknown") for entry in entries]
+    return iter(sorted(pairs, key=lambda pair: (pair[1] != OURS, pair[1], pair[0].name)))
 
 
 @cache
-def _task_table() -> Mapping[str, Task | str]:
-    """Name -> task or "module:ATTR" of every installed plug-in. A name given twice is refused."""
-    table: dict[str, Task | str] = {}
-    for entry in _entries(TASK_GROUP):
-        payload = _load(entry)
-        named = payload if isinstance(payload, Mapping) else {payload.name: payload}
-        for name, task in named.items():
-            if table.get(name, task) != task:
-                raise UserError(f"two plug-ins bring a task named {name!r}: rename or uninstall one")
-            table[name] = task
-    return table
+def _tasks() -> _Table:
+    """Name -> task or "module:ATTR"."""
+
+    def of_payload(name: str, value: str, payload: Any) -> Mapping[str, Task | str]:
+        named = {payload.name: payload} if isinstance(payload, Task) else payload
+        if not _maps_names(named, (Task, str)):
+            raise TypeError(
+                f"expected a Task, or a mapping of names to tasks or 'module:ATTR', not {payload!r:.80}"
+            )
+        return cast(Mapping[str, Task | str], named)
+
+    return _read(TASK_GROUP, of_payload)
 
 
 @cache
-def _aliases() -> Mapping[str, str]:
-    """Other name of a task, normalised -> its name."""
-    return {normal(alias): name for entry in _entries(ALIAS_GROUP) for alias, name in _load(entry).items()}
+def _aliases() -> _Table:
+    """Other name of a task -> its name."""
+
+    def of_payload(name: str, value: str, payload: Any) -> Mapping[str, str]:
+        if not _maps_names(payload, (str,)):
+            raise TypeError(f"expected a mapping of names to names, not {payload!r:.80}")
+        return cast(Mapping[str, str], payload)
+
+    return _read(ALIAS_GROUP, of_payload)
 
 
 @cache
-def _model_table() -> Mapping[str, str]:
-    """Name -> "module:function" of every installed plug-in; the function makes the model."""
-    table: dict[str, str] = {}
-    for entry in _entries(MODEL_GROUP):
-        payload = _load(entry)
-        table.update(payload if isinstance(payload, Mapping) else {entry.name: entry.value})
-    return table
+def _models() -> _Table:
+    """Name -> "module:function"; the function makes the model."""
+
+    def of_payload(name: str, value: str, payload: Any) -> Mapping[str, str]:
+        named = {name: value} if callable(payload) else payload
+        if not _maps_names(named, (str,)):
+            raise TypeError(
+                "expected a function that makes the model, or a mapping of names to 'module:function', not "
+                f"{payload!r:.80}"
+            )
+        return cast(Mapping[str, str], named)
+
+    return _read(MODEL_GROUP, of_payload)
+
+
+def _maps_names(payload: Any, kinds: tuple[type, ...]) -> bool:
+    return isinstance(payload, Mapping) and all(
+        isinstance(name, str) and isinstance(item, kinds) for name, item in payload.items()
+    )
+
+
+@cache
+def _warn(broken: tuple[Broken, ...]) -> None:
+    """Say once what does not load."""
+    for each in broken:
+        log.warning("%s", each.reason)
+
+
+def _warn_of(wanted: str, table: _Table) -> None:
+    """Say where a plug-in would have brought what is asked for too."""
+    _warn(tuple(each for each in table.broken if wanted in map(normal, each.names)))
 
 
 def task_names() -> tuple[str, ...]:
-    """Every known task, sorted."""
-    return tuple(sorted(_task_table()))
+    """Every known task, sorted. Plug-ins that do not load are named in the log."""
+    _warn(_tasks().broken + _aliases().broken)
+    return tuple(sorted(_tasks().found))
 
 
 def model_names() -> tuple[str, ...]:
-    """Every known model, sorted."""
-    return tuple(sorted(_model_table()))
+    """Every known model, sorted. Plug-ins that do not load are named in the log."""
+    _warn(_models().broken)
+    return tuple(sorted(_models().found))
 
 
-def _unknown(kind: str, name: str, choices: tuple[str, ...]) -> UserError:
+def model_references() -> Mapping[str, str]:
+    """Name -> "module:function" of every known model."""
+    return _models().found
+
+
+def _unknown(kind: str, name: str, table: _Table) -> UserError:
+    """What to tell who asked for a name that is not there."""
+    for each in table.broken:
+        if normal(name) in map(normal, each.names):
+            return UserError(each.reason)
+    choices = tuple(sorted(table.found))
     near = difflib.get_close_matches(normal(name), [normal(choice) for choice in choices], n=1, cutoff=0.5)
     hint = ""
     if near:
         hint = " Did you mean " + next(choice for choice in choices if normal(choice) == near[0]) + "?"
-    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
+    failed = "".join(f"; {each.reason}" for each in table.broken)
+    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}{failed}")
 
 
 def get_task(name: str) -> Task:
     """The task of that name or alias (`-`, `_`, case and spaces do not matter). Raises `UserError` with a
     suggestion."""
-    wanted = normal(_aliases().get(normal(name), name))
-    for known, task in _task_table().items():
+    aliases = {normal(alias): known for alias, known in _aliases().found.items()}
+    wanted = normal(aliases.get(normal(name), name))
+    for known, task in _tasks().found.items():
         if normal(known) == wanted:
-            return cast(Task, resolve(task)) if isinstance(task, str) else task
-    raise _unknown("task", name, task_names())
+            _warn_of(wanted, _tasks())
+            found = _resolved("task", known, task) if isinstance(task, str) else task
+            if not isinstance(found, Task):
+                raise UserError(f"task {known!r}: {task} is no Task but {found!r:.80}")
+            return found
+    raise _unknown("task", name, _tasks())
 
 
 def check_model(name: str) -> None:
     """Raise `UserError` for a model name that is not known, before anything is made or loaded for it."""
-    if name.partition(":")[0] not in _model_table():
-        raise _unknown("model", name.partition(":")[0], model_names())
+    if name.partition(":")[0] not in _models().found:
+        raise _unknown("model", name.partition(":")[0], _models())
 
 
 def load_model(name: str, **options: Any) -> Model:
     """The model `NAME` or `NAME:ARG`, made by its loader as `loader(arg, **options)`.
 
-    Raises `UserError` for an unknown name, and whatever clear error the loader has for its argument.
+    Raises `UserError` for an unknown name, for options that the loader does not take, and whatever clear error the
+    loader has for its argument.
     """
     loader = model_loader(name)
-    return cast(Model, loader(name.partition(":")[2] or None, **options))
+    kind, _, argument = name.partition(":")
+    try:
+        bound = inspect.signature(loader).bind(argument or None, **options)
+    except TypeError as error:
+        raise UserError(
+            f"model {kind!r} does not take what it is given ({error}): a loader is called with the text after the "
+            f"colon, and with {', '.join(sorted(options))}"
+        ) from None
+    model = loader(*bound.args, **bound.kwargs)
+    if not isinstance(getattr(model, "name", None), str) or not callable(getattr(model, "respond", None)):
+        raise UserError(f"model {kind!r}: its loader gave {model!r:.80}, which lacks a name or respond()")
+    return cast(Model, model)
 
 
 def model_loader(name: str) -> Callable[..., Any]:
     """The function that makes the model of that name. `UserError` where it is unknown, or lacks a package."""
     check_model(name)
     kind = name.partition(":")[0]
-    try:
-        return cast(Callable[..., Any], resolve(_model_table()[kind]))
-    except ModuleNotFoundError as error:
+    _warn_of(normal(kind), _models())
+    loader = _resolved("model", kind, _models().found[kind])
+    if not callable(loader):
         raise UserError(
-            f"model {kind!r} needs the package {error.name!r}: pip install 'kangaroo-eval[model]'"
-        ) from error
+            f"model {kind!r}: {_models().found[kind]} is no function that makes a model but {loader!r:.80}"
+        )
+    return cast(Callable[..., Any], loader)
+
+
+def _resolved(what: str, name: str, reference: str) -> Any:
+    """What the reference of a task or model names. `UserError` where it cannot be had."""
+    try:
+        return resolve(reference)
+    except ModuleNotFoundError as error:
+        ours = reference.startswith("kangaroo_eval.")
+        mend = "pip install 'kangaroo-eval[model]'" if ours else f"pip install it for {reference}"
+        raise UserError(f"{what} {name!r} needs the package {error.name!r}: {mend}") from error
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{what} {name!r} = {reference} cannot be loaded: {error}") from error

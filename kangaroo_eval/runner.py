@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from kangaroo_eval.plan import (
     make_plan,
     protocol,
 )
-from kangaroo_eval.protocols import Described, Informed, Model
+from kangaroo_eval.protocols import Closable, Described, Informed, Model
 from kangaroo_eval.record import make_record, model_protocol
 from kangaroo_eval.registry import check_model, load_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
@@ -133,27 +133,16 @@ def _answer_and_score(
     old = None if config.fresh else directory.record()
     _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
     judges = _judges(config, plans)
-    model = model or _load(config)
-    if not isinstance(model, Described):
-        log.warning("%s has no model_hash: a resumed run cannot tell whether its weights changed", model.name)
-    asked = protocol(config, plans, model_protocol(model))
-    _refuse_other_protocol(directory.path, old, asked)
-    aside = directory.set_aside() if config.fresh else None
-    if aside:
-        log.warning("the earlier run is kept in %s", aside)
-    record = make_record(config, plans, model, asked, old)
-    directory.write_record(record)
-    if isinstance(model, Informed):
-        for plan in plans:
-            model.study(plan.task.name, plan.everything)
-    try:
-        for plan in plans:
-            Answering(directory, plan, config, model, progress).finish()
-    finally:
-        # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
-        if isinstance(model, Described):
-            record["model"].update(notes=list(model.notes), settings=dict(model.settings))
-            directory.write_record(record)
+    with _loaded(config, model) as answers:
+        record = _prepare(directory, config, plans, answers, old)
+        try:
+            for plan in plans:
+                Answering(directory, plan, config, answers, progress).finish()
+        finally:
+            # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
+            if isinstance(answers, Described):
+                record["model"].update(notes=list(answers.notes), settings=dict(answers.settings))
+                directory.write_record(record)
     for plan in plans:
         if plan.task.name in judges:
             with contextlib.closing(judges[plan.task.name]) as endpoint:
@@ -163,6 +152,43 @@ def _answer_and_score(
     for plan in plans:
         write_scores(directory, plan.task, plan.everything, plan.root, record)
     return record
+
+
+def _prepare(
+    directory: RunDir,
+    config: RunConfig,
+    plans: Sequence[TaskPlan],
+    model: Model,
+    old: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Refuse a directory that holds another model's run; else the run record, written."""
+    if not isinstance(model, Described):
+        log.warning("%s has no model_hash: a resumed run cannot tell whether its weights changed", model.name)
+    asked = protocol(config, plans, model_protocol(model))
+    _refuse_other_protocol(directory.path, old, asked)
+    if isinstance(model, Informed):
+        for plan in plans:
+            model.study(plan.task.name, plan.everything)
+    aside = directory.set_aside() if config.fresh else None
+    if aside:
+        log.warning("the earlier run is kept in %s", aside)
+    record = make_record(config, plans, model, asked, old)
+    directory.write_record(record)
+    return record
+
+
+@contextlib.contextmanager
+def _loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
+    """The model given, or the one that the configuration names: what is loaded here is closed here."""
+    if model is not None:
+        yield model
+        return
+    model = _load(config)
+    try:
+        yield model
+    finally:
+        if isinstance(model, Closable):
+            model.close()
 
 
 def _judges(config: RunConfig, plans: Sequence[TaskPlan]) -> dict[str, Endpoint]:

@@ -109,14 +109,15 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Response:
     """A greedy answer to the request `id`. `text` excludes the prefill; `frame_times` are the frames the model
-    really looked at; `seconds` is this request's share of the model's time. `guess` is not 0 where the answer is a
+    really looked at; token counts are None where they are not known; `seconds` is this request's share of the
+    model's time. `guess` is not 0 where the answer is a
     guess among that many equally likely replies: its score is the expected one, 1 / `guess`, and no text is read."""
 
     id: str
     text: str
     frame_times: tuple[float, ...]
-    prompt_tokens: int
-    new_tokens: int
+    prompt_tokens: int | None
+    new_tokens: int | None
     seconds: float
     guess: int = 0
 
@@ -124,8 +125,8 @@ class Response:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What a model yields in place of a `Response` where the request `id` alone got no answer: the server failed,
-    or the model cannot do what was asked. It is recorded as `request_failed` with `kind` and `message` (one line
-    each), never as an answer, and tried again on resume."""
+    or the model cannot do what was asked (`kind` "unsupported", which is no sign of a broken model). It is recorded
+    as `request_failed` with `kind` and `message` (one line each), never as an answer, and tried again on resume."""
 
     id: str
     kind: str

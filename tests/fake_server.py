@@ -35,6 +35,7 @@ class Step:
     claim: int | None = None
     reset: bool = False
     trickle: bool = False  # a blank every 20 ms, without end
+    served_by: str | None = None  # the model's name in the answer
 
 
 def error(status: int, message: str = "it went wrong", code: str | None = None, **headers: str) -> Step:
@@ -216,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
-            "model": f"{seen.body['model']}-2024-01-01",
+            "model": step.served_by or f"{seen.body['model']}-2024-01-01",
             "choices": [{"index": 0, "message": message, "finish_reason": step.finish_reason}],
             "usage": {"prompt_tokens": words, "completion_tokens": answer, "total_tokens": words + answer},
         }

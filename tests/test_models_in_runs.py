@@ -166,3 +166,36 @@ def test_flags_reach_the_loader_only_where_given(data, tmp_path, monkeypatch):
     assert set(given[0]) == {"device", "dtype", "seed", "batch_size"}
     assert given[1]["full_hash"] is True and given[1]["trust_remote_code"] is True
     assert main([*words, "--model-args", "trust_remote_code=1"]) == 1
+
+
+def test_what_a_model_cannot_do_does_not_make_it_broken(data, tmp_path):
+    def say(request):
+        return "C" if request.id.startswith("004") else Failure(request.id, "unsupported", "no such thing")
+
+    data = write_videomme(tmp_path / "data", videomme_rows(4, questions=4))
+    results = go(Scripted(say), data, tmp_path / "run")
+    assert results["videomme"]["statuses"] == {"ok": 4, "request_failed": 12} and results.exit_code == 3
+
+
+def test_unknown_token_counts_stay_unknown(data, tmp_path):
+    go(Scripted(lambda request: Response(request.id, "C", (), None, None, 0.0)), data, tmp_path / "run")
+    first = lines(tmp_path / "run/videomme.answers.jsonl")[0]
+    assert first["prompt_tokens"] is None and first["new_tokens"] is None
+
+
+def test_a_model_that_the_run_loaded_is_closed_even_after_a_failure(data, tmp_path, monkeypatch):
+    class Server(Scripted):
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    model = Server(lambda request: Failure(request.id, "http_500", "down"))
+    monkeypatch.setattr("kangaroo_eval.registry.model_loader", lambda name: lambda arg, **options: model)
+    monkeypatch.setattr("kangaroo_eval.runner.check_model", lambda name: None)
+    with pytest.raises(RunFailed):
+        go("server", data, tmp_path / "run")
+    assert model.closed == 1
+    with pytest.raises(RunFailed):
+        go(model, data, tmp_path / "other")
+    assert model.closed == 1, "whoever made the object closes it"

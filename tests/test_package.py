@@ -57,7 +57,12 @@ WALLS = {
     "runner": CORE | RUN | {"report"},
     "rescore": CORE | RUN | {"report", "predictions"},
     "report": {"types", "errors", "results", "journal"},
-    "cli": CORE | RUN | {"report", "predictions", "export"},
+    "cli": CORE | RUN | {"report", "predictions", "export", "options"},
+    # These commands are Kangaroo's own; every other one reaches models by name alone.
+    **dict.fromkeys(
+        ("cli.chat", "cli.chat_text", "cli.chat_web", "cli.models"),
+        {"cli", "errors", "registry", "model", "types"},
+    ),
     "tasks": {"types", "errors", "protocols", "rows", "task", "predictions", "prompts"} | READERS,
     "model": {"errors", "identity", "options"},
     "model.adapter": {"errors", "types", "protocols", "media"},

@@ -24,7 +24,9 @@ class Declare(importlib.abc.MetaPathFinder):
             sys.meta_path.remove(self)
             import torch
 
-            if torch.version.cuda is None and "+cpu" not in importlib.metadata.version("torchvision"):
+            cpu = torch.version.cuda is None and "+cpu" not in importlib.metadata.version("torchvision")
+            # pytest may load this file twice, as it does a conftest.py that tests import from.
+            if cpu and not hasattr(torch.ops.torchvision, "nms"):
                 library = torch.library.Library("torchvision", "DEF")
                 for name in OPERATORS:
                     library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,0 +1,86 @@
+"""`blind:NAME[:ARG]`: any model without its video. What it still answers, it knows from the text."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized, Informed, Model
+from kangaroo_eval.registry import load_model
+from kangaroo_eval.types import Failure, Frames, Request, Response
+
+log = logging.getLogger(__name__)
+
+
+class Blind:
+    """A model that gets every request without frames: questions, options and subtitles are left."""
+
+    frame_size = 0
+
+    def __init__(self, inner: Model) -> None:
+        import numpy as np
+
+        self.inner = inner
+        self.name = f"blind:{inner.name}"
+        described = inner if isinstance(inner, Described) else None
+        if described is None:
+            log.warning("%s has no model_hash: its weights are told apart by its name only", inner.name)
+        identity = described.model_hash if described else inner.name
+        self.model_hash = hashlib.sha256(f"blind\0{identity}".encode()).hexdigest()
+        self.dtype = described.dtype if described else "unknown"
+        # One value for all requests, so that an inner model sees that nothing changed.
+        self._nothing = Frames(np.zeros((0, 0, 0, 3), np.uint8), ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The inner model's, and that it sees nothing."""
+        inner = self.inner.notes if isinstance(self.inner, Described) else ()
+        return (*inner, "sees no video")
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The inner model's."""
+        inner = self.inner.settings if isinstance(self.inner, Described) else {}
+        return {**inner, "blind": True}
+
+    def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
+        """The inner model's answers to the text."""
+        for answer in self.inner.respond(map(self._without_video, requests)):
+            if isinstance(answer, Response):
+                answer = dataclasses.replace(answer, frame_times=())
+            yield answer
+
+    def close(self) -> None:
+        """Close the inner model, where it can be."""
+        close = getattr(self.inner, "close", None)
+        if close is not None:
+            close()
+
+    def _without_video(self, request: Request) -> Request:
+        return dataclasses.replace(request, frames=self._nothing)
+
+
+class BlindRanker(Blind):
+    """The same for a model that ranks choices."""
+
+    inner: Any
+
+    def rank(self, request: Request, candidates: Sequence[str]) -> Sequence[float]:
+        """The inner model's losses without the video."""
+        found: Sequence[float] = self.inner.rank(self._without_video(request), candidates)
+        return found
+
+
+def load(argument: str | None, **options: Any) -> Blind:
+    """Any model without its video: `blind:kangaroo-tiny`, `blind:hf:ID`, `blind:openai:NAME`, with the options and
+    --model-args of that model. Raises `UserError` for one that looks at no video anyway."""
+    if not argument:
+        raise UserError("model 'blind' needs the model that is to see nothing: blind:NAME or blind:NAME:ARG")
+    inner = load_model(argument, **options)
+    if isinstance(inner, Informed) or (isinstance(inner, FrameSized) and inner.frame_size == 0):
+        raise UserError(f"blind:{argument}: {inner.name} gets no pictures anyway; run {argument}")
+    return BlindRanker(inner) if isinstance(inner, ChoiceRanker) else Blind(inner)

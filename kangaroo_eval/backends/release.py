@@ -1,0 +1,192 @@
+"""`release:REPOSITORY`: the public Kangaroo as its authors released it, through the `chat` of its own remote code.
+
+KangarooGroup/kangaroo, README: `model.chat(video_path=, query=, tokenizer=, max_new_tokens=, eos_token_id=,
+do_sample=, history=) -> (reply, history)`. It opens the video file by itself: which frames it looks at is not
+known here, and --frames, --sampler and a clip's bounds do not reach it. What it cannot be asked is a failure of
+that request, never an answer about something else.
+"""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval import identity
+from kangaroo_eval.backends.prefill import asked_in_words, without_prefill
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.options import STANDARD, refuse_unknown, torch_device, torch_dtype
+from kangaroo_eval.types import Failure, Request, Response, Video
+
+MODEL_ARGS = {"revision": "the commit, tag or branch of the repository (default: its newest)"}
+END_OF_TURN = "<|eot_id|>"
+"""Ends an answer as the tokenizer's own end of text does, by the README."""
+
+
+class Release:
+    """The public model as the harness sees it (protocols `Model`, `FrameSized` and `Described`)."""
+
+    frame_size = 0
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, known: identity.Identity) -> None:
+        self.name = f"release:{name}"
+        self.model = model
+        self.tokenizer = tokenizer
+        self.model_hash = known.hash
+        self.dtype = str(model.dtype).removeprefix("torch.")
+        self.notes: tuple[str, ...] = (
+            "decodes videos itself: frames as it chooses them, not as --frames says",
+        )
+        self.settings: Mapping[str, object] = {
+            "device": str(model.device),
+            "frames": "chosen by the model's own code, unknown here",
+            "system": "before the question",
+            "prefill": "asked for in words",
+            "timed_text": "before the question",
+            "new_tokens": "counted again from the reply",
+            "prompt_tokens": "unknown",
+            "hash": known.method,
+        }
+        self._ends = _ends(tokenizer)
+
+    def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
+        """Answer one after the other, greedily, without history."""
+        for request in requests:
+            cannot = _cannot(request.video)
+            if cannot:
+                yield Failure(request.id, "unsupported", f"{self.name} {cannot}")
+                continue
+            began = time.perf_counter()
+            with _told_as_memory_error():
+                text = self._chat(request)
+            yield Response(
+                id=request.id,
+                text=without_prefill(text, request.prefill) if request.prefill else text,
+                frame_times=(),
+                prompt_tokens=None,
+                new_tokens=len(self.tokenizer(text, add_special_tokens=False)["input_ids"]),
+                seconds=time.perf_counter() - began,
+            )
+
+    def _chat(self, request: Request) -> str:
+        prompt = request.prompt
+        if request.prefill:
+            prompt = asked_in_words(prompt, request.prefill)
+        before = [] if request.system is None else [request.system.rstrip("\n")]
+        query = "\n".join([*before, *(cue.text for cue in request.timed_text), prompt])
+        reply = self.model.chat(
+            video_path=request.video.path,
+            query=query,
+            tokenizer=self.tokenizer,
+            max_new_tokens=request.max_new_tokens,
+            eos_token_id=self._ends,
+            do_sample=False,
+            history=None,
+        )
+        text = reply[0] if isinstance(reply, tuple) else reply
+        if not isinstance(text, str):
+            raise TypeError(f"chat() of {self.name} returned {type(text).__name__}, not (reply, history)")
+        return text
+
+
+def load(
+    argument: str | None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    trust_remote_code: bool = False,
+    **options: Any,
+) -> Release:
+    """The public release through its own code: `release:KangarooGroup/kangaroo --trust-remote-code`.
+
+    The argument is a hub id or a folder. That flag is needed, for it runs the repository's Python code on this
+    machine. It looks at frames of its own choice. Raises `UserError`.
+    """
+    if not argument:
+        raise UserError(
+            "model 'release' needs a repository: release:KangarooGroup/kangaroo, or release:FOLDER"
+        )
+    model_args = {name: value for name, value in options.items() if name not in STANDARD}
+    refuse_unknown(model_args, MODEL_ARGS)
+    if not trust_remote_code:
+        raise UserError(
+            f"release:{argument} runs Python code that comes from that repository: look at it, then give "
+            "--trust-remote-code"
+        )
+    place = torch_device(device)
+    folder = Path(argument).expanduser()
+    name = folder.resolve().name if folder.is_dir() else argument.replace("/", "--")
+    if not folder.is_dir():
+        folder = _fetched(argument, model_args.get("revision"))
+    known = identity.of_folder(folder, full=bool(options.get("full_hash")))
+    model, tokenizer = _load(folder, torch_dtype(dtype, place))
+    if not callable(getattr(model, "chat", None)):
+        raise UserError(
+            f"release:{argument}: {type(model).__name__} has no chat(); is it the public release?"
+        )
+    return Release(name, model.to(place).eval(), tokenizer, known)
+
+
+def _fetched(repository: str, revision: object) -> Path:
+    """The repository of the hub on this disk."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(snapshot_download(repository, revision=None if revision is None else str(revision)))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"release:{repository}: no such folder, and the hub does not give it ({reason}); give a folder, or "
+            f"download it first: hf download {repository}"
+        ) from error
+
+
+def _load(folder: Path, dtype: Any) -> tuple[Any, Any]:
+    """The folder's model and tokenizer. `UserError` says what its code fails of."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=dtype, trust_remote_code=True, use_safetensors=True
+        )
+    except Exception as error:
+        # The repository's code is foreign and may raise anything.
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from error
+    return model, tokenizer
+
+
+def _cannot(video: Video) -> str | None:
+    """Why the model cannot look at this video; None where it can."""
+    if video.frames_dir is not None:
+        return "opens video files only, and this video is a folder of pictures"
+    if video.start is not None or video.end is not None:
+        return "looks at whole files only, and this question is about a part of one"
+    if video.picture is not None:
+        return "looks at one video only, and this question shows a picture beside it"
+    return None
+
+
+def _ends(tokenizer: Any) -> list[int]:
+    """The tokens that end an answer."""
+    ids = [tokenizer.eos_token_id]
+    vocabulary = tokenizer.get_vocab()
+    ids += [vocabulary[END_OF_TURN]] if END_OF_TURN in vocabulary else []
+    return list(dict.fromkeys(each for each in ids if each is not None))
+
+
+@contextmanager
+def _told_as_memory_error() -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error).splitlines()[0]) from error
