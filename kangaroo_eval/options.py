@@ -20,7 +20,7 @@ def refuse_unknown(given: Iterable[str], known: Mapping[str, str]) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
         listed = "; ".join(f"{name}: {what}" for name, what in known.items()) or "none: it takes no arguments"
-        raise UserError(f"unknown model argument {', '.join(unknown)}; known are {listed}")
+        raise UserError(f"unknown --model-args {', '.join(unknown)}; known are {listed}")
 
 
 def positive(name: str, value: object) -> int:

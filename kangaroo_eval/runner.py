@@ -141,7 +141,10 @@ def _answer_and_score(
         finally:
             # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
             if isinstance(answers, Described):
-                record["model"].update(notes=list(answers.notes), settings=dict(answers.settings))
+                # A caveat of earlier answers stays one of the run's.
+                earlier = old["model"]["notes"] if old else []
+                notes = list(dict.fromkeys([*earlier, *answers.notes]))
+                record["model"].update(notes=notes, settings=dict(answers.settings))
                 directory.write_record(record)
     for plan in plans:
         if plan.task.name in judges:

@@ -5,22 +5,32 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from kangaroo_eval.identity import Identity
 from kangaroo_eval.model import checkpoint
-from kangaroo_eval.model.generation import Prefix, greedy, mean_losses, prefill
+from kangaroo_eval.model.dialogue import same_frames, visual_sequence
+from kangaroo_eval.model.generation import (
+    Prefix,
+    cpu_threads,
+    greedy,
+    mean_losses,
+    prefill,
+    told_as_memory_error,
+)
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
-from kangaroo_eval.model.processing import KangarooProcessor, Turn
+from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.types import Frames, Request, Response
+
+log = logging.getLogger(__name__)
 
 
 class _Video(NamedTuple):
@@ -28,13 +38,6 @@ class _Video(NamedTuple):
 
     frames: Frames
     sequence: Tensor
-
-
-class ChatTurn(NamedTuple):
-    """What `KangarooModel.chat` returns: the reply, and the history to give to the next round."""
-
-    reply: str
-    history: tuple[Turn, ...]
 
 
 @dataclass(eq=False)
@@ -53,6 +56,7 @@ class KangarooModel:
     batch_size: int = 1
     notes: tuple[str, ...] = ()
     threads: int | None = None
+    identity: Identity | None = field(default=None, repr=False)
     frame_size: int = field(init=False)
     dtype: str = field(init=False)
     model_hash: str = field(init=False, repr=False)
@@ -64,8 +68,10 @@ class KangarooModel:
         config = self.network.config
         self.frame_size = self.processor.frame_size
         self.dtype = str(self.network.dtype).removeprefix("torch.")
-        self.model_hash = checkpoint.model_hash(self.network)
+        self.identity = self.identity or checkpoint.identity_of(self.network, self.processor)
+        self.model_hash = self.identity.hash
         self.settings = {
+            "hash": self.identity.method,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "device": str(self.network.visual_tokens.device),
             "batch_size": self.batch_size,
@@ -78,10 +84,11 @@ class KangarooModel:
         }
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response]:
-        """Answer in order. Reads a request and the siblings it announces, and nothing beyond."""
+        """Answer in order. Reads a request and the siblings it announces, and nothing beyond. A request without
+        frames is answered from its text alone."""
         stream = iter(requests)
         try:
-            with _told_as_memory_error():
+            with told_as_memory_error():
                 for request in stream:
                     yield from self._respond_group([request, *islice(stream, request.siblings)])
         finally:
@@ -92,45 +99,29 @@ class KangarooModel:
         <|eot_id|> that ends it, which is what the model is trained on."""
         prompt = self._prompt(request)
         replies = [self.processor.reply_ids(candidate) for candidate in candidates]
-        with _told_as_memory_error(), _threads(self.threads):
+        with told_as_memory_error(), cpu_threads(self.threads):
             prefix = self._read_prefix(request.frames, prompt.prefix)
+            self._note_length(prefix.length + len(prompt.suffix) + max(map(len, replies)))
             return mean_losses(self.network, prefix, prompt.suffix, replies)
 
     def forget(self) -> None:
         """Free what is kept of the last video."""
         self._video = self._prefix = None
 
-    def chat(
-        self,
-        frames: Frames,
-        query: str,
-        history: Sequence[Turn] = (),
-        *,
-        system: str | None = None,
-        max_new_tokens: int = 512,
-    ) -> ChatTurn:
-        """One round of a conversation about a video. Later rounds reuse its encoding and its KV cache; the
-        rounds in between are read again as text. `forget` frees both."""
-        prompt = self.processor.prompt_ids(query, len(frames.times), system=system, history=history)
-        with _threads(self.threads):
-            prefix = self._read_prefix(frames, prompt.prefix)
-            (reply,) = greedy(self.network, prefix, [prompt.suffix], [max_new_tokens])
-        text = self._text(reply)
-        return ChatTurn(text, (*history, Turn(query, text)))
-
     def _respond_group(self, group: list[Request]) -> Iterator[Response]:
         for run in _runs(group):
             started = time.perf_counter()
             request = run[0]
             prompts = [self._prompt(item) for item in run]
-            with _threads(self.threads):
+            with cpu_threads(self.threads):
                 prefix = self._read_prefix(request.frames, prompts[0].prefix)
             shared = (time.perf_counter() - started) / len(run)
             for first in range(0, len(run), self.batch_size):
                 batch = run[first : first + self.batch_size]
                 suffixes = [prompt.suffix for prompt in prompts[first : first + self.batch_size]]
+                self._note_length(prefix.length + max(map(len, suffixes)))
                 started = time.perf_counter()
-                with _threads(self.threads):
+                with cpu_threads(self.threads):
                     replies = greedy(self.network, prefix, suffixes, [item.max_new_tokens for item in batch])
                 seconds = shared + (time.perf_counter() - started) / len(batch)
                 for item, suffix, reply in zip(batch, suffixes, replies, strict=True):
@@ -142,6 +133,15 @@ class KangarooModel:
                         new_tokens=len(reply),
                         seconds=seconds,
                     )
+
+    def _note_length(self, tokens: int) -> None:
+        """Say once, and in every output, that prompts run beyond the positions that the LLM was made for. Llama-3's
+        configuration names 8,192, and the paper trains it to 22 K, so this is a caveat and not an error."""
+        positions = self.network.config.text_config.max_position_embeddings
+        note = f"prompts longer than the LLM's {positions:,} positions"
+        if tokens > positions and note not in self.notes:
+            self.notes = (*self.notes, note)
+            log.warning("%s: %s, one of %d tokens", self.name, note, tokens)
 
     def _prompt(self, request: Request) -> Any:
         lines = [cue.text for cue in request.timed_text]
@@ -164,52 +164,23 @@ class KangarooModel:
         return self._prefix[2]
 
     def _encode(self, frames: Frames) -> _Video:
-        if self._video is None or not _same(self._video.frames, frames):
+        if self._video is None or not same_frames(self._video.frames, frames):
             self.forget()
-            pixels = self.processor.pixels(frames.pixels).to(self.network.visual_tokens.device)
-            self._video = _Video(frames, self.network.encode_video(pixels, frames.times))
+            self._video = _Video(frames, visual_sequence(self.network, self.processor, frames))
         return self._video
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.tokenizer.decode(ids, skip_special_tokens=True))
 
 
-@contextmanager
-def _told_as_memory_error() -> Iterator[None]:
-    """What torch raises where memory is short, as the error that the harness knows."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(str(error).splitlines()[0]) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # torch's allocator on CPU has no class of its own
-            raise MemoryError(str(error).splitlines()[0]) from error
-        raise
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute with `count` CPU threads (None: as many as torch has), and leave torch's setting as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _runs(group: list[Request]) -> Iterator[list[Request]]:
     """Neighbours with the same frames and system turn: they share a prefix."""
     run = group[:1]
     for request in group[1:]:
-        if request.system == run[0].system and _same(request.frames, run[0].frames):
+        if request.system == run[0].system and same_frames(request.frames, run[0].frames):
             run.append(request)
         else:
             yield run
             run = [request]
     if run:
         yield run
-
-
-def _same(one: Frames, other: Frames) -> bool:
-    return one is other or (one.times == other.times and np.array_equal(one.pixels, other.pixels))

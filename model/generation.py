@@ -1,4 +1,4 @@
-"""Greedy decoding with a shared prefix: one KV cache of a video serves every question about it.
+"""Decoding with a shared prefix: one KV cache of a video serves every question about it.
 
 Written out instead of `generate` because its fixed cost a step is several times that of a tiny network; a
 test holds the two equal, token by token.
@@ -6,7 +6,8 @@ test holds the two equal, token by token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,16 @@ class Prefix(NamedTuple):
     layers: tuple[tuple[Tensor, Tensor], ...]
     length: int
 
+    @classmethod
+    def of(cls, cache: Any, length: int) -> Prefix:
+        """The first `length` tokens of a cache. Nothing is copied."""
+        return cls(tuple((layer.keys, layer.values) for layer in cache.layers), length).cut(length)
+
+    def cut(self, length: int) -> Prefix:
+        """Its first `length` tokens. Nothing is copied."""
+        layers = tuple((key[..., :length, :], value[..., :length, :]) for key, value in self.layers)
+        return Prefix(layers, length)
+
     def cache(self, batch: int) -> Any:
         """A fresh cache that starts with the prefix; writing to it leaves the prefix as it is."""
         cache = DynamicCache()
@@ -35,8 +46,7 @@ def prefill(model: KangarooForConditionalGeneration, inputs_embeds: Tensor) -> P
     """Run the shared prompt (1, length, width) through the LLM once."""
     cache = DynamicCache()
     model.llm.model(inputs_embeds=inputs_embeds, past_key_values=cache, use_cache=True)
-    filled: Any = cache.layers
-    return Prefix(tuple((layer.keys, layer.values) for layer in filled), int(inputs_embeds.shape[1]))
+    return Prefix.of(cache, int(inputs_embeds.shape[1]))
 
 
 @torch.inference_mode()
@@ -57,25 +67,14 @@ def greedy(
     rows = [[0] * (width - len(suffix)) + list(suffix) for suffix in suffixes]
     cache, tokens = prefix.cache(batch), torch.tensor(rows, device=device)
     mask, position = _padding(prefix.length, [width - len(suffix) for suffix in suffixes], width, device)
-    controls = torch.tensor(model.config.control_token_ids, device=device)
-    controls = controls[controls < model.config.text_config.vocab_size]
+    barred = barred_ids(model)
     replies: list[list[int]] = [[] for _ in suffixes]
     open_rows = {row for row in range(batch) if limits[row] > 0}
     while open_rows:
-        output = model.llm.model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=position,
-            past_key_values=cache,
-            use_cache=True,
+        logits = next_logits(
+            model, cache, barred, input_ids=tokens, attention_mask=mask, position_ids=position
         )
-        logits = model.llm.lm_head(output.last_hidden_state[:, -1])
-        if not torch.isfinite(logits).all():
-            # The largest of NaNs is a token like any other: an answer that nothing would give away.
-            raise ArithmeticError(
-                f"the logits are not finite in {logits.dtype}: broken weights, or an overflow"
-            )
-        tokens = logits.index_fill(-1, controls, float("-inf")).argmax(-1, keepdim=True)
+        tokens = logits.argmax(-1, keepdim=True)
         for row, token in enumerate(tokens[:, 0].tolist()):
             if row in open_rows:
                 if token not in stops:
@@ -86,6 +85,27 @@ def greedy(
         if mask is not None:
             mask = torch.cat([mask, mask.new_ones(batch, 1)], 1)
     return replies
+
+
+@torch.inference_mode()
+def next_logits(
+    model: KangarooForConditionalGeneration, cache: Any, barred: Tensor, **inputs: Tensor | None
+) -> Tensor:
+    """Run the inputs behind the cache, which grows by them; logits of the token after the last, of shape (batch,
+    vocabulary), -inf for the ids `barred`. ArithmeticError where one is not finite."""
+    output = model.llm.model(**inputs, past_key_values=cache, use_cache=True)
+    logits: Tensor = model.llm.lm_head(output.last_hidden_state[:, -1])
+    if not torch.isfinite(logits).all():
+        # The largest of NaNs is a token like any other: an answer that nothing would give away.
+        raise ArithmeticError(f"the logits are not finite in {logits.dtype}: broken weights, or an overflow")
+    return logits.index_fill(-1, barred, float("-inf"))
+
+
+def barred_ids(model: KangarooForConditionalGeneration) -> Tensor:
+    """Ids of the control tokens that have a logit: they are input only, and never written into an answer."""
+    size = model.config.text_config.vocab_size
+    ids = [index for index in model.config.control_token_ids if index < size]
+    return torch.tensor(ids, dtype=torch.long, device=model.visual_tokens.device)
 
 
 @torch.inference_mode()
@@ -113,6 +133,30 @@ def mean_losses(
             )
         losses.append(float(loss))
     return losses
+
+
+@contextmanager
+def told_as_memory_error() -> Iterator[None]:
+    """What torch raises where memory is short, as the error that the harness knows."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error).splitlines()[0]) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # torch's allocator on CPU has no class of its own
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute with `count` CPU threads (None: as many as torch has), and leave torch's setting as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def stop_ids(model: KangarooForConditionalGeneration) -> set[int]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.model import checkpoint
+from kangaroo_eval.identity import WEIGHTS, Identity, of_folder
+from kangaroo_eval.model import checkpoint, hub
 from kangaroo_eval.model.adapter import KangarooModel
 from kangaroo_eval.model.config import kangaroo_tiny
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.model.tokenizer import TINY, load_tiny_tokenizer
-from kangaroo_eval.options import positive, refuse_unknown, torch_device, torch_dtype
+from kangaroo_eval.options import STANDARD, positive, refuse_unknown, torch_device, torch_dtype
 
 TINY_SEED = 0
 """Seed of kangaroo-tiny's weights while no trained ones are bundled; a run's own seed does not change them."""
@@ -31,52 +32,40 @@ MODEL_ARGS = {
 }
 
 
-def load_tiny(
-    arg: str | None = None,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    **model_args: Any,
-) -> KangarooModel:
+def load_tiny(arg: str | None = None, **given: Any) -> KangarooModel:
     """The bundled kangaroo-tiny, or with `arg` a folder of weights that its training wrote.
 
-    Answers are greedy: `seed` changes nothing. Without bundled weights they are made from a fixed seed and
-    the model says so in its notes.
+    Options as for `load`. Without bundled weights they are made from a fixed seed and the model says so in its
+    notes.
     """
     # One thread is faster than several that wait for each other while videos are decoded beside them (ten
     # times on a busy machine), and sums in the same order on every machine.
-    model_args = {"threads": 1, **model_args}
+    given = {"threads": 1, **given}
     if arg is not None:
-        return load(arg, device=device, dtype=dtype, seed=seed, batch_size=batch_size, **model_args)
-    options = _options(device, dtype, batch_size, model_args)
-    if (TINY / "model.safetensors").exists():
-        checkpoint.check_folder(TINY)
+        return load(arg, **given)
+    options = _options(given)
+    if (TINY / WEIGHTS).exists():
         return _from_folder("kangaroo-tiny", TINY, options)
     network = _untrained_tiny(options.attn_implementation)
     processor = KangarooProcessor.for_config(load_tiny_tokenizer(), network.config)
-    return _assemble("kangaroo-tiny", network, processor, options, notes=("untrained weights",))
+    made = checkpoint.identity_of(network, processor, full=options.full_hash)
+    return _assemble("kangaroo-tiny", _Loaded(network, processor, made), options, ("untrained weights",))
 
 
-def load(
-    arg: str | None = None,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    seed: int = 0,
-    batch_size: int | None = None,
-    **model_args: Any,
-) -> KangarooModel:
-    """A Kangaroo from a folder written by `save_pretrained`, or from a hub id."""
-    options = _options(device, dtype, batch_size, model_args)
+def load(arg: str | None = None, **given: Any) -> KangarooModel:
+    """A Kangaroo from a folder written by `save_pretrained`, or from a repository on the hub.
+
+    `given` are what the harness hands to every loader and `MODEL_ARGS`: device and dtype (None or "auto": the
+    machine's), batch_size (None: 1), full_hash (every byte of the weights goes into the model's identity). `seed`
+    changes nothing, since answers are greedy, and trust_remote_code neither: no code of a checkpoint is run.
+    """
+    options = _options(given)
     if not arg:
         raise UserError("model 'kangaroo' needs weights: write kangaroo:FOLDER, or use kangaroo-tiny")
     folder = Path(arg).expanduser()
-    if folder.exists() or not checkpoint.is_hub_id(arg):
-        checkpoint.check_folder(folder)
+    if folder.exists() or not hub.is_hub_id(arg):
         return _from_folder(f"kangaroo-{folder.resolve().name}", folder, options)
-    return _from_folder(arg.replace("/", "--"), arg, options)
+    return _from_folder(arg.replace("/", "--"), hub.download(arg), options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +76,21 @@ class _Options:
     attn_implementation: str
     frame_chunk: int | None
     threads: int | None
+    full_hash: bool
 
 
-def _options(
-    device: str | None, dtype: str | None, batch_size: int | None, model_args: Mapping[str, Any]
-) -> _Options:
-    refuse_unknown(model_args, MODEL_ARGS)
-    chunk, threads = model_args.get("frame_chunk"), model_args.get("threads")
+def _options(given: Mapping[str, Any]) -> _Options:
+    refuse_unknown([name for name in given if name not in STANDARD], MODEL_ARGS)
+    chunk, threads, batch_size = given.get("frame_chunk"), given.get("threads"), given.get("batch_size")
+    device = torch_device(given.get("device"))
     return _Options(
-        device=torch_device(device),
-        dtype=torch_dtype(dtype, torch_device(device)),
+        device=device,
+        dtype=torch_dtype(given.get("dtype"), device),
         batch_size=positive("batch_size", 1 if batch_size is None else batch_size),
-        attn_implementation=str(model_args.get("attn_implementation", "sdpa")),
+        attn_implementation=str(given.get("attn_implementation", "sdpa")),
         frame_chunk=None if chunk is None else positive("frame_chunk", chunk),
         threads=None if threads is None else positive("threads", threads),
+        full_hash=given.get("full_hash") is True,
     )
 
 
@@ -118,24 +108,34 @@ def _untrained_tiny(attn_implementation: str) -> KangarooForConditionalGeneratio
             ) from error
 
 
-def _from_folder(name: str, source: str | Path, options: _Options) -> KangarooModel:
+class _Loaded(NamedTuple):
+    network: KangarooForConditionalGeneration
+    processor: KangarooProcessor
+    identity: Identity
+
+
+def _from_folder(name: str, folder: Path, options: _Options) -> KangarooModel:
+    # Everything that can be wrong is found before gigabytes are read.
+    config = checkpoint.check_folder(folder)
+    processor = checkpoint.read_processor(folder, config)
+    found = of_folder(folder, full=options.full_hash)
     network = checkpoint.read_network(
-        source, dtype=options.dtype, attn_implementation=options.attn_implementation
+        folder, dtype=options.dtype, attn_implementation=options.attn_implementation
     )
-    processor = checkpoint.read_processor(source, network.config)
-    return _assemble(name, network, processor, options)
+    return _assemble(name, _Loaded(network, processor, found), options)
 
 
-def _assemble(
-    name: str,
-    network: KangarooForConditionalGeneration,
-    processor: KangarooProcessor,
-    options: _Options,
-    notes: tuple[str, ...] = (),
-) -> KangarooModel:
+def _assemble(name: str, loaded: _Loaded, options: _Options, notes: tuple[str, ...] = ()) -> KangarooModel:
+    network, processor, identity = loaded
     torch.nn.Module.to(network, device=options.device, dtype=options.dtype).eval()
     if options.frame_chunk is not None:
         network.vision.frame_chunk = options.frame_chunk
     return KangarooModel(
-        name, network, processor, batch_size=options.batch_size, notes=notes, threads=options.threads
+        name,
+        network,
+        processor,
+        batch_size=options.batch_size,
+        notes=notes,
+        threads=options.threads,
+        identity=identity,
     )

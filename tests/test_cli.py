@@ -68,6 +68,7 @@ def test_the_run_flags_are_the_documented_ones_and_few():
     )
     assert flags == sorted(
         [
+            "--full-hash",
             "--help",
             "--tasks",
             "--model",
@@ -102,6 +103,7 @@ def test_the_run_flags_are_the_documented_ones_and_few():
             "--json",
             "--verbose",
             "--quiet",
+            "--trust-remote-code",
         ]
     )
 

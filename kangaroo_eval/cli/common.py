@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.options import STANDARD
 
 INTERRUPTED = 130
 
@@ -126,3 +127,17 @@ def cache_dir() -> Path:
 def split(words: list[str] | None) -> tuple[str, ...]:
     """`["a,b", "c"]` -> `("a", "b", "c")`."""
     return tuple(name.strip() for word in words or () for name in word.split(",") if name.strip())
+
+
+def pairs(text: str) -> dict[str, str]:
+    """--model-args `a=1,b=2` -> `{"a": "1", "b": "2"}`."""
+    found = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--model-args {part!r}: give key=value,key=value")
+        name = key.strip().replace("-", "_")
+        if name in STANDARD:
+            raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")
+        found[name] = value
+    return found

@@ -13,6 +13,7 @@ COMMANDS = {
     "tasks": "list the benchmarks, or show one",
     "models": "list the models",
     "data": "find, check or make benchmark data",
+    "chat": "talk with a Kangaroo about a video, here or in the browser",
 }
 
 
@@ -66,6 +67,7 @@ def make_parser(script: str) -> Parser:
     _tasks(made["tasks"])
     _models(made["models"])
     _data(made["data"])
+    _chat(made["chat"])
     return parser
 
 
@@ -155,7 +157,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the model named run code from its own repository",
     )
-    add("--full-hash", action="store_true", help="name the model by every byte of its weights, not by samples")
+    add(
+        "--full-hash", action="store_true", help="name the model by every byte of its weights, not by samples"
+    )
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
@@ -224,4 +228,31 @@ def _data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", default="ls", help="ls, verify or mini")
     parser.add_argument("task", nargs="*", help="tasks (default: all)")
     _where(parser)
+    _common(parser)
+
+
+def _chat(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("video", nargs="?", metavar="VIDEO", help="the video to talk about")
+    add("--model", "-M", default="kangaroo-tiny", metavar="NAME[:ARG]", help="kangaroo-tiny, kangaroo:FOLDER")
+    add("--model-args", "-a", default="", metavar="K=V,...", help="options of the model")
+    add("--frames", "--nframes", "--max-frames-num", type=int, default=64, metavar="N", help="frames (64)")
+    add("--start", type=float, metavar="S", help="talk about the video from this second on")
+    add("--end", type=float, metavar="S", help="and up to this one")
+    add("--system", metavar="TEXT", help="what the model is told before the conversation")
+    add("--max-new-tokens", type=int, default=512, metavar="N", help="tokens of an answer at most (512)")
+    add(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="draw the words at random (default: the likeliest ones)",
+    )
+    add("--top-p", type=float, metavar="SHARE", help="draw from the likeliest words of this share only")
+    add("--seed", type=int, metavar="N", help="of the draw (0)")
+    add("--device", help="cpu, cuda, cuda:1, ...")
+    add("--dtype", help="float32, bfloat16 or float16")
+    add("--once", metavar="QUESTION", help="answer this and leave")
+    add("--web", action="store_true", help="a page in the browser instead of the terminal")
+    add("--port", type=int, metavar="N", help="of the page (the first free one from 7860 on)")
+    add("--host", metavar="ADDRESS", help="where the page is to be had (127.0.0.1: this machine alone)")
     _common(parser)

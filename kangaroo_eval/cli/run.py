@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.cli.common import cache_dir, data_root, judge, split
+from kangaroo_eval.cli.common import cache_dir, data_root, judge, pairs, split
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.options import STANDARD
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan, missing_hints
 
 
@@ -41,7 +40,7 @@ def make_config(options: argparse.Namespace) -> RunConfig:
     return RunConfig(
         tasks=split(options.tasks),
         model=options.model,
-        model_args=_pairs(options.model_args),
+        model_args=pairs(options.model_args),
         frames=options.frames,
         fps=options.fps,
         max_frames=options.max_frames,
@@ -68,19 +67,6 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         judge=judge(options),
         command=tuple(options.command_line),
     )
-
-
-def _pairs(text: str) -> dict[str, str]:
-    found = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise UserError(f"--model-args {part!r}: give key=value,key=value")
-        name = key.strip().replace("-", "_")
-        if name in STANDARD:
-            raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")
-        found[name] = value
-    return found
 
 
 def _ids(text: str | None) -> tuple[str, ...] | None:
