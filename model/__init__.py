@@ -1,6 +1,9 @@
 """The Kangaroo model (arXiv:2408.15542): network, processor, tokenizer and the adapter the harness calls.
 
-Importing this package is light: torch and transformers are loaded with the first name that needs them.
+Importing this package is light: torch and transformers are loaded with the first name that needs them. transformers'
+Auto classes know Kangaroo from then on: AutoConfig with any of these classes, AutoModel and
+AutoModelForImageTextToText with `KangarooForConditionalGeneration`, AutoProcessor with `KangarooProcessor`.
+AutoTokenizer reads its folders without any of them.
 """
 
 from __future__ import annotations
@@ -10,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kangaroo_eval.model.adapter import KangarooModel
-    from kangaroo_eval.model.config import KangarooConfig, KangarooVisionConfig, kangaroo_8b, kangaroo_tiny
+    from kangaroo_eval.model.config import (
+        KangarooConfig,
+        KangarooVisionConfig,
+        kangaroo_8b,
+        kangaroo_135m,
+        kangaroo_tiny,
+    )
     from kangaroo_eval.model.convert import from_components
     from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
     from kangaroo_eval.model.processing import KangarooProcessor
@@ -30,6 +39,7 @@ _EXPORTS = {
     "KangarooVisionConfig": "config",
     "KangarooVisionModel": "vision",
     "from_components": "convert",
+    "kangaroo_135m": "config",
     "kangaroo_8b": "config",
     "kangaroo_tiny": "config",
 }
@@ -44,6 +54,7 @@ __all__ = [
     "KangarooVisionModel",
     "from_components",
     "kangaroo_8b",
+    "kangaroo_135m",
     "kangaroo_tiny",
 ]
 

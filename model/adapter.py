@@ -18,16 +18,10 @@ from torch import Tensor
 from kangaroo_eval.identity import Identity
 from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.dialogue import same_frames, visual_sequence
-from kangaroo_eval.model.generation import (
-    Prefix,
-    cpu_threads,
-    greedy,
-    mean_losses,
-    prefill,
-    told_as_memory_error,
-)
+from kangaroo_eval.model.generation import Prefix, greedy, mean_losses, prefill
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
+from kangaroo_eval.torch_tools import cpu_threads, told_as_memory_error
 from kangaroo_eval.types import Frames, Request, Response
 
 log = logging.getLogger(__name__)
@@ -96,7 +90,7 @@ class KangarooModel:
 
     def rank(self, request: Request, candidates: Sequence[str]) -> list[float]:
         """The mean token loss of each candidate as the whole reply (protocol `ChoiceRanker`): its tokens and the
-        <|eot_id|> that ends it, which is what the model is trained on."""
+        token that ends the turn, which is what the model is trained on."""
         prompt = self._prompt(request)
         replies = [self.processor.reply_ids(candidate) for candidate in candidates]
         with told_as_memory_error(), cpu_threads(self.threads):

@@ -52,11 +52,7 @@ DTYPES = {
 def check_folder(folder: Path) -> KangarooConfig:
     """Compare a checkpoint's headers with its configuration, which is returned; reads no weights. UserError says
     what is wrong."""
-    if folder.is_file():
-        raise UserError(f"{folder}: a file; {MEND}")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; {MEND}")
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         with torch.device("meta"):
             network = KangarooForConditionalGeneration(config)
@@ -148,7 +144,12 @@ def _bytes(tensor: torch.Tensor, start: int, stop: int) -> memoryview:
     return memoryview(raw)
 
 
-def _read_config(folder: Path) -> KangarooConfig:
+def read_config(folder: Path) -> KangarooConfig:
+    """The configuration of a folder; its weights need not be there. UserError."""
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; {MEND}")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {MEND}")
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder}: config.json is missing; {MEND}")

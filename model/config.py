@@ -16,12 +16,16 @@ VISUAL_TOKENS = ("<vi_start>", "<eof>", "<eov>", "<vi_end>")
 VIDEO_TOKEN = "<|video|>"
 """The placeholder that stands once for each token of a slot."""
 
+PROVENANCE = ("vision", "llm", "license", "stages", "results")
+"""Keys of `KangarooConfig.provenance`, all optional: what the model card is written from."""
+
 
 class KangarooVisionConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
     """The vision encoder. The defaults are EVA-02 CLIP-L/14 (`eva02_large_patch14_clip_224`).
 
     `image_size` is the side in pixels that the learned positions and the rotary reference grid belong to;
-    frames of another size are encoded by resampling the former and rescaling the latter.
+    frames of another size are encoded by resampling the former and rescaling the latter. `rope_grid`: patches
+    along a side of the rotary reference grid, where that is not the grid of `image_size` (None: it is).
     """
 
     model_type: ClassVar[str] = "kangaroo_video_vision"
@@ -35,6 +39,7 @@ class KangarooVisionConfig(PretrainedConfig):  # type: ignore[misc, unused-ignor
     patch_size: int = 14
     layer_norm_eps: float = 1e-6
     rope_theta: float = 10000.0
+    rope_grid: int | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -55,6 +60,11 @@ class KangarooVisionConfig(PretrainedConfig):  # type: ignore[misc, unused-ignor
         """Patches along one side of an image of `image_size`."""
         return self.image_size // self.patch_size
 
+    @property
+    def rotary_reference(self) -> int:
+        """Patches along one side of the grid that the rotary positions were trained on."""
+        return self.grid if self.rope_grid is None else self.rope_grid
+
 
 class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
     """A whole Kangaroo (Section IV.A, Figure 2).
@@ -63,6 +73,10 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
     is there (from stage II on); `patchify_init`: "uniform" (average pooling) or "random".
     `projector`: "linear" (the paper) or "mlp". `tpe_theta`: theta of Eq. 3.
     `visual_token_ids`: ids of `VISUAL_TOKENS` in the tokenizer; `video_token_id`: that of `VIDEO_TOKEN`.
+    `provenance`: how the weights were made, for the model card; it changes no answer and is no part of the
+    model's identity. `vision` and `llm`: {"source", "hash"} of the checkpoints the parts started from;
+    `license`: an identifier of the hub; `stages`: [{"stage", "data", "steps", "date"}] in order;
+    `results`: [{"task", "value", "n", "frames", "data"}]. None where nothing is recorded.
     """
 
     # Not "kangaroo": the public release brings its own code under its own name, and a registered local
@@ -84,6 +98,7 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
     video_token_id: int = 128008
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False
+    provenance: Any = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.vision_config = _sub_config(self.vision_config, KangarooVisionConfig)
@@ -99,6 +114,9 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
             raise ValueError(
                 f"visual_token_ids needs {len(VISUAL_TOKENS)} ids, for {', '.join(VISUAL_TOKENS)}"
             )
+        unknown = sorted(set(self.provenance or {}) - set(PROVENANCE))
+        if unknown:
+            raise ValueError(f"provenance {', '.join(unknown)}: choose among {', '.join(PROVENANCE)}")
         self.layout  # noqa: B018  (checks frame_size)
 
     @property
@@ -217,6 +235,39 @@ def kangaroo_tiny() -> KangarooConfig:
         visual_token_ids=[ids[token] for token in VISUAL_TOKENS],
         video_token_id=ids[VIDEO_TOKEN],
         initializer_range=0.05,
+    )
+
+
+def kangaroo_135m() -> KangarooConfig:
+    """SmolLM2-135M-Instruct with a small EVA-02 (22 M parameters): what one GPU trains in hours.
+
+    224-pixel frames of 64 tokens a two-frame slot: 64 frames take 2,082 of the LLM's 8,192 positions. The
+    control tokens have the ids behind SmolLM2's 49,152, as `with_control_tokens` gives them.
+    """
+    vision = KangarooVisionConfig(
+        hidden_size=384, intermediate_size=1024, num_hidden_layers=12, num_attention_heads=6
+    )
+    text = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    return KangarooConfig(
+        vision_config=vision,
+        text_config=text,
+        frame_size=224,
+        visual_token_ids=range(49152, 49156),
+        video_token_id=49156,
     )
 
 

@@ -23,16 +23,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.model.generation import (
-    Prefix,
-    barred_ids,
-    cpu_threads,
-    next_logits,
-    stop_ids,
-    told_as_memory_error,
-)
+from kangaroo_eval.model.generation import Prefix, barred_ids, next_logits, stop_ids
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor, Prompt, Turn
+from kangaroo_eval.torch_tools import cpu_threads, told_as_memory_error
 from kangaroo_eval.types import Frames
 
 UNFINISHED = "\ufffd"

@@ -6,8 +6,7 @@ test holds the two equal, token by token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -133,30 +132,6 @@ def mean_losses(
             )
         losses.append(float(loss))
     return losses
-
-
-@contextmanager
-def told_as_memory_error() -> Iterator[None]:
-    """What torch raises where memory is short, as the error that the harness knows."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(str(error).splitlines()[0]) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # torch's allocator on CPU has no class of its own
-            raise MemoryError(str(error).splitlines()[0]) from error
-        raise
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Compute with `count` CPU threads (None: as many as torch has), and leave torch's setting as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def stop_ids(model: KangarooForConditionalGeneration) -> set[int]:

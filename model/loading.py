@@ -20,7 +20,8 @@ from kangaroo_eval.model.config import kangaroo_tiny
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.model.tokenizer import TINY, load_tiny_tokenizer
-from kangaroo_eval.options import STANDARD, positive, refuse_unknown, torch_device, torch_dtype
+from kangaroo_eval.options import STANDARD, positive, refuse_unknown
+from kangaroo_eval.torch_tools import torch_device, torch_dtype
 
 TINY_SEED = 0
 """Seed of kangaroo-tiny's weights while no trained ones are bundled; a run's own seed does not change them."""

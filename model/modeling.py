@@ -9,7 +9,8 @@ Figure 2 of the paper, Section IV.A. The visual branch writes a sequence of LLM-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ from transformers import (
 )
 from transformers import initialization as init
 
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.identity import INDEX, WEIGHTS
+from kangaroo_eval.model import card, hub
 from kangaroo_eval.model.config import KangarooConfig
 from kangaroo_eval.model.patchify import Patchify
 from kangaroo_eval.model.position import temporal_embedding
@@ -35,6 +39,10 @@ PARTS = ("vision", "patchify", "projector", "visual_tokens", "llm")
 """The trainable parts. Every parameter's name begins with exactly one of them (see `part_of`)."""
 
 
+ROTARY_BUFFERS = ("inv_freq", "original_inv_freq")
+"""transformers' names of the LLM's rotary frequencies."""
+
+
 def part_of(name: str) -> str:
     """The part that the parameter called `name` belongs to."""
     part = name.split(".", 1)[0]
@@ -43,7 +51,16 @@ def part_of(name: str) -> str:
     return part
 
 
-class WeightsError(ValueError):
+def pad_id(text: Any) -> int | None:
+    """The padding token of an LLM's configuration: its own, or else the first that ends a text."""
+    if text.pad_token_id is not None:
+        return int(text.pad_token_id)
+    ends = text.eos_token_id
+    first = ends[0] if isinstance(ends, list | tuple) else ends
+    return None if first is None else int(first)
+
+
+class WeightsError(UserError):
     """A checkpoint that does not hold exactly the parameters of its configuration."""
 
 
@@ -78,8 +95,11 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         self.visual_tokens = nn.Parameter(torch.empty(4, text.hidden_size))
         self.llm = LlamaForCausalLM(text)
         self.post_init()
+        generation: Any = self.generation_config
+        generation.do_sample = False
+        generation.pad_token_id = pad_id(text)
         # The control tokens are input only: greedy decoding must never write one into an answer.
-        self.generation_config.suppress_tokens = config.control_token_ids
+        generation.suppress_tokens = config.control_token_ids
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -87,6 +107,27 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
             module.reset_parameters()
         elif isinstance(module, KangarooForConditionalGeneration):
             init.normal_(module.visual_tokens, std=self.config.initializer_range)
+
+    @classmethod
+    def from_components(cls, vision: str | Path, llm: str | Path, **options: Any) -> Any:
+        """The start of stage I from two public checkpoints: `kangaroo_eval.model.from_components`."""
+        from kangaroo_eval.model.convert import from_components
+
+        return from_components(vision, llm, **options)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Move and cast as torch does, but leave the LLM's rotary frequencies in fp32: with bf16's relative error
+        of 2^-9 the fast ones are a whole turn off after three thousand tokens, and a video has twenty thousand."""
+        kept = {
+            (module, name): buffer
+            for module in self.llm.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+            if name in ROTARY_BUFFERS and not buffer.is_meta
+        }
+        moved = super()._apply(fn, recurse)
+        for (module, name), buffer in kept.items():
+            setattr(module, name, buffer.to(getattr(module, name).device))
+        return moved
 
     def get_input_embeddings(self) -> nn.Module:
         """The LLM's embedding table."""
@@ -131,6 +172,11 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
             raise ValueError(
                 f"a video is n x 3 x height x width pixels with n times, n >= 1; "
                 f"got pixels {tuple(pixels.shape)} and times {tuple(seconds.shape)}"
+            )
+        if torch.is_tensor(times) and times.dtype in (torch.bfloat16, torch.float16):
+            raise ValueError(
+                f"times in {times.dtype} are off by seconds: give fp32 or fp64. Move the processor's output with "
+                ".to(device) alone: its pixels are uint8, nothing in it needs another dtype"
             )
         slots = self.encode_frames(pixels, seconds.to(pixels.device))
         marks = self.visual_tokens
@@ -179,10 +225,12 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         attention_mask: Tensor | None = None,
         past_key_values: Any = None,
         labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
         """Logits, and the loss where `labels` are given (-100: not a target). Returns transformers'
-        `CausalLMOutputWithPast`; further keywords (position_ids, use_cache, logits_to_keep) go to the LLM.
+        `CausalLMOutputWithPast`; further keywords (position_ids, use_cache) go to the LLM. `logits_to_keep`: how many last
+        positions get logits (0: all); named here, or `generate` would not ask for one and take those of all.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -194,6 +242,7 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
             attention_mask=attention_mask,
             past_key_values=past_key_values,
             labels=labels,
+            logits_to_keep=logits_to_keep,
             **kwargs,
         )
 
@@ -207,11 +256,19 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
                 inputs.pop(name, None)
         return inputs
 
+    def chat(self, query: str, **options: Any) -> Any:
+        """One round of a conversation, as `reply, history`: `kangaroo_eval.model.conversation.chat` says with what."""
+        from kangaroo_eval.model.conversation import chat
+
+        return chat(self, query, **options)
+
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As PreTrainedModel's, but strict: absent, superfluous or misshapen parameters are a WeightsError."""
+        """As PreTrainedModel's, but strict: absent, superfluous or misshapen parameters are a WeightsError, and a
+        pickle is never opened, since it may run code."""
         wants_info = kwargs.pop("output_loading_info", False)
-        options = {"ignore_mismatched_sizes": True, **kwargs, "output_loading_info": True}
+        options = {"ignore_mismatched_sizes": True, "use_safetensors": True, **kwargs}
+        options["output_loading_info"] = True
         loaded: Any = super().from_pretrained(*args, **options)
         model, info = loaded
         faults = [
@@ -226,6 +283,33 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         if faults:
             raise WeightsError(f"weights do not fit the configuration: {'; '.join(faults)}")
         return (model, info) if wants_info else model
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As PreTrainedModel's, with a model card. The weights of an earlier save in other shards are removed:
+        beside the new ones, transformers would load them."""
+        folder = Path(save_directory)
+        main = args[0] if args else kwargs.get("is_main_process", True)
+        replaces = main and kwargs.get("variant") is None
+        if main:
+            card.write(folder, self.config, self.count_parameters())
+        if replaces:
+            (folder / INDEX).unlink(missing_ok=True)
+        super().save_pretrained(str(folder), *args, **kwargs)
+        if replaces and (folder / INDEX).exists():
+            (folder / WEIGHTS).unlink(missing_ok=True)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:  # type: ignore[override, unused-ignore]
+        """Save into one commit on the hub, with the model card. `options`: max_shard_size, and those of `hub.push`
+        (private, token, revision, create_pr, commit_message). The processor is pushed by its own `push_to_hub`."""
+        shards = {"max_shard_size": options.pop("max_shard_size", "5GB")}
+        return hub.push(lambda folder: self.save_pretrained(folder, **shards), repo_id, **options)
+
+    def count_parameters(self) -> dict[str, int]:
+        """Number of parameters of each part, in the order of `PARTS`."""
+        counts = dict.fromkeys(PARTS, 0)
+        for name, parameter in self.named_parameters():
+            counts[part_of(name)] += parameter.numel()
+        return counts
 
 
 AutoModel.register(KangarooConfig, KangarooForConditionalGeneration, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Frames and text -> what the network reads: pixels, and token ids in Llama-3's chat format.
+"""Frames and text -> what the network reads: pixels, and token ids in the chat format of the LLM.
 
 The prompt is built from ids, never from one string, so text of a user that spells "<|eot_id|>" or
 "<vi_start>" stays text.
@@ -10,6 +10,7 @@ The prompt is built from ids, never from one string, so text of a user that spel
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.model import hub
+from kangaroo_eval.model.chat_format import ChatFormat, chat_format
 from kangaroo_eval.model.config import VIDEO_TOKEN, VISUAL_TOKENS, KangarooConfig, VideoLayout
 
 
@@ -61,6 +65,26 @@ class KangarooProcessor(ProcessorMixin):  # type: ignore[misc, unused-ignore]
         """The processor that belongs to `config`."""
         return cls(tokenizer, config.frame_size, config.vision_config.patch_size, config.patchify)
 
+    @classmethod
+    def for_components(cls, llm: str | Path, config: KangarooConfig) -> KangarooProcessor:
+        """The processor of a network made by `from_components`: the tokenizer of the same `llm` with the control
+        tokens added. UserError where that tokenizer is not the one that `config` was made with."""
+        from kangaroo_eval.model.sources import read_tokenizer
+
+        processor = cls.for_config(read_tokenizer(llm), config)
+        found = [processor.token_id(token) for token in (*VISUAL_TOKENS, VIDEO_TOKEN)]
+        if found != config.control_token_ids:
+            raise UserError(
+                f"{llm}: its tokenizer gives the control tokens the ids {found}, the network has "
+                f"{config.control_token_ids}; give the llm that the network was made from"
+            )
+        return processor
+
+    @property
+    def chat_format(self) -> ChatFormat:
+        """How the LLM's conversations are written; ValueError for a tokenizer of no known format."""
+        return chat_format(self.tokenizer)
+
     @property
     def layout(self) -> VideoLayout:
         """How many tokens a video takes."""
@@ -98,17 +122,17 @@ class KangarooProcessor(ProcessorMixin):  # type: ignore[misc, unused-ignore]
         The visual sequence opens the first user turn, which `history` (earlier rounds) may hold.
         """
         visual = self.visual_ids(frames) if frames else []
-        begin = [self.token_id("<|begin_of_text|>")]
+        begin = self._special(self.chat_format.begin)
         before = begin + (self._turn("system", system) if system is not None else []) + self._header("user")
         first, *later = [turn.prompt for turn in history] + [prompt]
-        suffix = self.text_ids(first) + self._end
+        suffix = self.text_ids(first) + self._end + self.text_ids(self.chat_format.after)
         for turn, following in zip(history, later, strict=True):
             suffix += self._turn("assistant", turn.reply) + self._turn("user", following)
         suffix += self._header("assistant") + self.text_ids(prefill or "")
         return Prompt(before + visual, suffix)
 
     def reply_ids(self, reply: str) -> list[int]:
-        """The target of a training example: the reply and the <|eot_id|> that ends it."""
+        """The target of a training example: the reply and the token that ends it, Llama-3's <|eot_id|>."""
         return self.text_ids(reply) + self._end
 
     def pixels(self, frames: Any) -> Tensor:
@@ -158,16 +182,24 @@ class KangarooProcessor(ProcessorMixin):  # type: ignore[misc, unused-ignore]
             data["frame_times"] = torch.tensor(seconds, dtype=torch.float64)
         return BatchFeature(data)
 
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Save into one commit on the hub; the model card there stays. `options` are those of `hub.push`."""
+        return hub.push(self.save_pretrained, repo_id, **options)
+
     @property
     def _end(self) -> list[int]:
-        return [self.token_id("<|eot_id|>")]
+        return self._special(self.chat_format.end)
+
+    def _special(self, token: str) -> list[int]:
+        return [self.token_id(token)] if token else []
 
     def _header(self, role: str) -> list[int]:
-        marks = self.token_id("<|start_header_id|>"), self.token_id("<|end_header_id|>")
-        return [marks[0], *self.text_ids(role), marks[1], *self.text_ids("\n\n")]
+        form = self.chat_format
+        opened = [*self._special(form.start), *self.text_ids(role), *self._special(form.close)]
+        return opened + self.text_ids(form.gap)
 
     def _turn(self, role: str, text: str) -> list[int]:
-        return self._header(role) + self.text_ids(text) + self._end
+        return self._header(role) + self.text_ids(text) + self._end + self.text_ids(self.chat_format.after)
 
 
 AutoProcessor.register(KangarooConfig, KangarooProcessor, exist_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from kangaroo_eval.model.chat_format import LLAMA_3, chat_format
 from kangaroo_eval.model.config import VIDEO_TOKEN, VISUAL_TOKENS, kangaroo_tiny
 
 ASSETS = Path(__file__).parent / "assets"
@@ -40,17 +41,7 @@ SPLIT = (
 )
 """Llama-3's pre-tokenisation, with single digits and bracketed letters."""
 
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'text' %}{{ part['text'] }}{% else %}<|video|>{% endif %}"
-    "{% endfor %}{% endif %}<|eot_id|>{% endfor %}"
-    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
-)
-"""The chat format as a Jinja template, for tools that want one. It renders text: `KangarooProcessor` builds
-ids instead, because in text a user's "<|eot_id|>" cannot be told from the real one."""
+CHAT_TEMPLATE = LLAMA_3.template
 
 
 def train_tokenizer() -> Tokenizer:
@@ -116,23 +107,38 @@ def load_tiny_tokenizer() -> Any:
 
 
 def with_control_tokens(tokenizer: Any) -> Any:
-    """A Llama tokenizer in which `VISUAL_TOKENS` and `VIDEO_TOKEN` have ids.
+    """An LLM's tokenizer in which `VISUAL_TOKENS` and `VIDEO_TOKEN` have ids.
 
     Llama-3 keeps reserved tokens: the first five are renamed, so the vocabulary and the embedding table keep
-    their size. Other tokenizers get five new ids at the end; the network needs no rows for them.
+    their size. Other tokenizers get five new ids at the end; the network needs no rows for them. The chat
+    template becomes the one of `chat_format` that knows videos, where the tokenizer has a known format.
     """
     wanted = (*VISUAL_TOKENS, VIDEO_TOKEN)
     vocabulary = tokenizer.get_vocab()
     if all(token in vocabulary for token in wanted):
         return tokenizer
+    template = _template(tokenizer)
     reserved = [f"<|reserved_special_token_{index}|>" for index in range(len(wanted))]
-    if not all(token in vocabulary for token in reserved):
-        tokenizer.add_special_tokens(
-            {"additional_special_tokens": list(wanted)}, replace_extra_special_tokens=False
-        )
-        return tokenizer
+    if all(token in vocabulary for token in reserved):
+        return _rename(tokenizer, dict(zip(reserved, wanted, strict=True)), template)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": list(wanted)}, replace_extra_special_tokens=False
+    )
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def _template(tokenizer: Any) -> Any:
+    try:
+        return chat_format(tokenizer).template
+    except ValueError:
+        # A tokenizer of no known format keeps its own; KangarooProcessor refuses it.
+        return tokenizer.chat_template
+
+
+def _rename(tokenizer: Any, names: dict[str, str], template: Any) -> Any:
+    """The same tokenizer with some of its added tokens under other names."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    names = dict(zip(reserved, wanted, strict=True))
     for entry in state["added_tokens"]:
         entry["content"] = names.get(entry["content"], entry["content"])
     vocab = state["model"]["vocab"]
@@ -142,8 +148,9 @@ def with_control_tokens(tokenizer: Any) -> Any:
         bos_token=tokenizer.bos_token,
         eos_token=tokenizer.eos_token,
         pad_token=tokenizer.pad_token or "<|end_of_text|>",
-        chat_template=CHAT_TEMPLATE,
+        chat_template=template,
         clean_up_tokenization_spaces=False,
+        model_max_length=tokenizer.model_max_length,
     )
 
 

@@ -160,6 +160,20 @@ class KangarooVisionModel(PreTrainedModel):  # type: ignore[misc, unused-ignore]
         plane = F.interpolate(plane, size=grid, mode="bicubic", antialias=True)
         return torch.cat([head, plane.flatten(2).transpose(1, 2).to(head.dtype)], 1)
 
+    @torch.no_grad()
+    def resample_positions(self, image_size: int) -> None:
+        """Make the table of learned positions one for square frames of `image_size` pixels, as timm does when it
+        loads a checkpoint for another size. Such frames are encoded to the same tokens as before; from then on
+        the table of that size is what trains. ValueError for a size that is not whole patches."""
+        config = self.config
+        grid, rest = divmod(image_size, config.patch_size)
+        if rest or grid < 1:
+            raise ValueError(f"image_size {image_size} is not a multiple of patch_size {config.patch_size}")
+        table = self.positions((grid, grid)).clone()
+        reference = config.rotary_reference
+        self.position_embedding = nn.Parameter(table, self.position_embedding.requires_grad)
+        config.rope_grid, config.image_size = reference, image_size
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, 3, h, w) pixels, uint8 or CLIP-normalised -> (n, rows, columns, width) patch tokens.
 
@@ -173,7 +187,7 @@ class KangarooVisionModel(PreTrainedModel):  # type: ignore[misc, unused-ignore]
             )
         grid = (pixels.shape[-2] // patch, pixels.shape[-1] // patch)
         head_width = self.config.hidden_size // self.config.num_attention_heads
-        table = rotary_table(grid, self.config.grid, head_width, self.config.rope_theta)
+        table = rotary_table(grid, self.config.rotary_reference, head_width, self.config.rope_theta)
         rotary = (table[0].to(pixels.device), table[1].to(pixels.device))
         positions = self.positions(grid)
         size = len(pixels) if torch.is_grad_enabled() else self.frame_chunk

@@ -20,7 +20,6 @@ if getattr(sys.modules.get("sitecustomize"), "__file__", None) != str(SITE / "si
     _spec.loader.exec_module(sys.modules[_spec.name])
 
 
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real annotations and golden cases beside the checkout; tests skip where it is absent."""

@@ -26,6 +26,7 @@ WALLS = {
     "__init__": {"runner"},
     "errors": set(),
     "options": {"errors"},
+    "torch_tools": {"errors"},
     "types": set(),
     "protocols": {"types"},
     "rows": {"errors"},
@@ -59,15 +60,15 @@ WALLS = {
     "report": {"types", "errors", "results", "journal"},
     "cli": CORE | RUN | {"report", "predictions", "export", "options"},
     # These commands are Kangaroo's own; every other one reaches models by name alone.
-    **dict.fromkeys(
-        ("cli.chat", "cli.chat_text", "cli.chat_web", "cli.models"),
-        {"cli", "errors", "registry", "model", "types"},
-    ),
+    **{
+        name: {"cli", "errors", "registry", "model", "types"}
+        for name in ("cli.chat", "cli.chat_text", "cli.chat_web", "cli.models")
+    },
     "tasks": {"types", "errors", "protocols", "rows", "task", "predictions", "prompts"} | READERS,
-    "model": {"errors", "identity", "options"},
-    "model.adapter": {"errors", "identity", "types", "protocols", "media"},
-    "model.dialogue": {"errors", "types"},
-    "model.conversation": {"errors", "types", "media"},
+    "model": {"errors", "identity", "options", "torch_tools"},
+    "model.adapter": {"errors", "identity", "torch_tools", "types", "protocols", "media"},
+    "model.dialogue": {"errors", "torch_tools", "types"},
+    "model.conversation": {"errors", "torch_tools", "types", "media"},
     "train": {"model", "media", "miniworld", "types", "errors", "runner", "registry"},
     "identity": {"errors"},
     "backends": {
@@ -76,6 +77,7 @@ WALLS = {
         "protocols",
         "media",
         "options",
+        "torch_tools",
         "identity",
         "endpoint",
         "chat",

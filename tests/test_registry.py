@@ -260,5 +260,5 @@ def test_every_bundled_model_has_a_loader():
 
 
 def test_options_that_a_loader_does_not_take_are_named():
-    with pytest.raises(UserError, match="unknown model argument"):
+    with pytest.raises(UserError, match="unknown --model-args"):
         registry.load_model("constant:A", nonsense=1)

@@ -20,7 +20,8 @@ from typing import Any
 from kangaroo_eval import identity
 from kangaroo_eval.backends.prefill import asked_in_words, without_prefill
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.options import STANDARD, refuse_unknown, torch_device, torch_dtype
+from kangaroo_eval.options import STANDARD, refuse_unknown
+from kangaroo_eval.torch_tools import torch_device, torch_dtype
 from kangaroo_eval.types import Failure, Request, Response, Video
 
 MODEL_ARGS = {"revision": "the commit, tag or branch of the repository (default: its newest)"}

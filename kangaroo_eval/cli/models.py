@@ -93,7 +93,7 @@ def _config(kind: str, arg: str) -> KangarooConfig | None:
     if kind not in (*SHAPES, "kangaroo", "kangaroo-tiny"):
         return None
     try:
-        from kangaroo_eval.model import config, memory
+        from kangaroo_eval.model import checkpoint, config
     except ModuleNotFoundError as error:
         raise UserError(
             f"model {kind!r} needs the package {error.name!r}: pip install 'kangaroo-eval[model]'"
@@ -101,7 +101,7 @@ def _config(kind: str, arg: str) -> KangarooConfig | None:
     if kind in SHAPES and arg:
         raise UserError(f"{kind}:{arg}: {kind} has no weights of its own; give kangaroo:{arg}")
     if arg:
-        return memory.read_config(Path(arg).expanduser())
+        return checkpoint.read_config(Path(arg).expanduser())
     presets = {
         "kangaroo-8b": config.kangaroo_8b,
         "kangaroo-135m": config.kangaroo_135m,

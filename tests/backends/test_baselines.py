@@ -37,7 +37,7 @@ def test_a_constant_says_the_same_and_still_has_its_videos_decoded():
 
 @pytest.mark.parametrize("name", ["constant:B", "majority", "random"])
 def test_a_baseline_takes_no_arguments(name):
-    with pytest.raises(UserError, match="unknown model argument temperature; known are none"):
+    with pytest.raises(UserError, match="unknown --model-args temperature; known are none"):
         load_model(name, temperature="1")
 
 

@@ -49,3 +49,7 @@ def test_an_open_cue_lasts_until_the_last_frame():
 def test_no_frames_and_no_cues():
     assert interleave([], [Cue(0, 1, "a")]) == []
     assert interleave([0.0, 1.0], []) == [0, 1]
+
+
+def test_a_frame_at_the_very_start_or_end_of_a_cue_is_not_inside():
+    assert shown([2, 5], [Cue(2, 5, "edge")]) == ["<f2>", "<f5>"]

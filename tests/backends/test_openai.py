@@ -534,7 +534,7 @@ def test_another_model_behind_the_same_name_is_said_once(caplog):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"base_uri": "x"}, "unknown model argument base_uri; known are base_url: address"),
+        ({"base_uri": "x"}, "unknown --model-args base_uri; known are base_url: address"),
         ({"image": "webp"}, "image=webp: choose one of jpeg, png"),
         ({"quality": "0"}, "quality"),
         ({"quality": "101"}, "quality=101: give 1 to 100"),

@@ -225,7 +225,7 @@ def test_code_that_does_not_load_is_one_line(tmp_path, change, words):
 def test_wrong_use_is_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="release:KangarooGroup/kangaroo"):
         load_model("release")
-    with pytest.raises(UserError, match="unknown model argument temperature; known are revision"):
+    with pytest.raises(UserError, match="unknown --model-args temperature; known are revision"):
         load(tmp_path, temperature="1")
     with pytest.raises(UserError, match="the hub does not give it"):
         load("no such folder")

@@ -217,3 +217,14 @@ def test_eager_and_sdpa_agree(make_network, processor, make_frames):
     assert other.llm.config._attn_implementation == "eager"
     with torch.no_grad():
         torch.testing.assert_close(network(**inputs).logits, other(**inputs).logits, atol=2e-4, rtol=1e-4)
+
+
+def test_generate_takes_the_logits_of_the_last_position_alone(network, processor, make_frames, monkeypatch):
+    """Those of a whole video's prompt are gigabytes."""
+    inputs = processor("What?", make_frames(4).pixels, [0, 1, 2, 3])
+    positions = []
+    network.llm.lm_head.register_forward_hook(lambda module, given, out: positions.append(out.shape[1]))
+    network.generate(**inputs, max_new_tokens=3, do_sample=False)
+    assert set(positions) == {1}
+    with torch.no_grad():
+        assert network(**inputs).logits.shape[1] == inputs["input_ids"].shape[1]

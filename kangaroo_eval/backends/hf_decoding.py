@@ -1,0 +1,95 @@
+"""Greedy decoding by transformers' own `generate`, whatever a model's generation config prefers."""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor
+
+from kangaroo_eval.errors import UserError
+
+KEPT = frozenset({"eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id"})
+"""Of a model's generation config: what says where an answer begins and ends."""
+OF_NO_MEANING = frozenset({"transformers_version", "_from_model_config", "do_sample", "use_cache"})
+
+
+class Greedy:
+    """Decodes with a network from which every other setting of its generation config was taken: sampling,
+    repetition penalties and the like would make answers that are not the likeliest. `ignored` are those settings.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        own = network.generation_config
+        self.network = network
+        self.stops = _stops(own, network.config, tokenizer)
+        pad = next(
+            (value for value in (own.pad_token_id, tokenizer.pad_token_id) if value is not None),
+            self.stops[0],
+        )
+        self.pad = pad
+        self.ignored: Mapping[str, object] = {
+            name: value
+            for name, value in own.to_diff_dict().items()
+            if name not in KEPT | OF_NO_MEANING and value not in (None, False)
+        }
+        start = getattr(own, "decoder_start_token_id", None)
+        network.generation_config = GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=list(self.stops),
+            pad_token_id=pad,
+            bos_token_id=own.bos_token_id,
+            decoder_start_token_id=start,
+        )
+
+    @torch.inference_mode()
+    def __call__(self, inputs: Mapping[str, Any], limits: Sequence[int]) -> list[list[int]]:
+        """Continue each prompt with at most `limits[i]` new ids, the stop id excluded. ArithmeticError where a
+        logit is not a number."""
+        tokens = self.network.generate(
+            **inputs, max_new_tokens=max(limits), use_cache=True, logits_processor=[_Finite()]
+        )
+        prompt = inputs["input_ids"]
+        width = prompt.shape[1]
+        if tokens.shape[1] >= width and torch.equal(tokens[:, :width], prompt):
+            tokens = tokens[:, width:]
+        return [self._reply(row, limit) for row, limit in zip(tokens.tolist(), limits, strict=True)]
+
+    def _reply(self, row: list[int], limit: int) -> list[int]:
+        end = next((place for place, token in enumerate(row) if token in self.stops), len(row))
+        return row[: min(end, limit)]
+
+
+def _stops(own: Any, config: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Ids that end an answer: of the generation config and the tokenizer, else of the language model."""
+    ids = [*_ids(own.eos_token_id), *_ids(tokenizer.eos_token_id)]
+    ids = ids or _ids(getattr(config.get_text_config(), "eos_token_id", None))
+    if not ids:
+        raise UserError(
+            "no token ends this model's answers: write its eos_token_id into generation_config.json of the folder"
+        )
+    return tuple(dict.fromkeys(ids))
+
+
+def _ids(value: Any) -> list[int]:
+    if value is None:
+        return []
+    return [int(item) for item in value] if isinstance(value, list | tuple) else [int(value)]
+
+
+class _Finite(LogitsProcessor):
+    """Lets logits through as they are, if they are numbers; a token that a network rules out may be -inf."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if not torch.isfinite(scores.amax(-1)).all() or torch.isnan(scores).any():
+            # The largest of NaNs is a token like any other: an answer that nothing would give away.
+            raise ArithmeticError(
+                f"the logits are not finite in {scores.dtype}: broken weights, or an overflow of the dtype"
+            )
+        return scores
