@@ -31,3 +31,20 @@ class MissingVideo(MediaError):
     """The file is not there."""
 
     status = "missing_video"
+
+
+def cannot_import(what: str, error: ImportError, mend: str) -> UserError:
+    """What to tell the user when `what` needs a package that is not here, or is and does not load.
+
+    transformers hides why one of its modules failed behind a ModuleNotFoundError without a name; the usual reason
+    is a torchvision that was built for another torch, which it imports wherever it finds it.
+    """
+    reason: BaseException = error
+    while inner := reason.__cause__ or reason.__context__:
+        reason = inner
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return UserError(f"{what} needs the package {error.name!r}: {mend}")
+    said = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+    if "torchvision" in said:
+        mend = "the installed torchvision was built for another torch: reinstall it for this one, or uninstall it"
+    return UserError(f"{what} cannot be loaded ({said}): {mend}")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, cannot_import
 from kangaroo_eval.protocols import Model
 from kangaroo_eval.task import Task
 
@@ -244,6 +244,6 @@ def _resolved(what: str, name: str, reference: str) -> Any:
     except ModuleNotFoundError as error:
         ours = reference.startswith("kangaroo_eval.")
         mend = "pip install 'kangaroo-eval[model]'" if ours else f"pip install it for {reference}"
-        raise UserError(f"{what} {name!r} needs the package {error.name!r}: {mend}") from error
+        raise cannot_import(f"{what} {name!r}", error, mend) from error
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{what} {name!r} = {reference} cannot be loaded: {error}") from error

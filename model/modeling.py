@@ -256,11 +256,14 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
                 inputs.pop(name, None)
         return inputs
 
-    def chat(self, query: str, **options: Any) -> Any:
-        """One round of a conversation, as `reply, history`: `kangaroo_eval.model.conversation.chat` says with what."""
+    def chat(self, video: Any, query: str, history: Any = None, **options: Any) -> Any:
+        """One round of a conversation, as `reply, history`: `kangaroo_eval.model.conversation.chat` says with what.
+
+        `video` is a file, frames, or None for text alone; `processor` must be among the options.
+        """
         from kangaroo_eval.model.conversation import chat
 
-        return chat(self, query, **options)
+        return chat(self, query, video=video, history=history, **options)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:

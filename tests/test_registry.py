@@ -262,3 +262,19 @@ def test_every_bundled_model_has_a_loader():
 def test_options_that_a_loader_does_not_take_are_named():
     with pytest.raises(UserError, match="unknown --model-args"):
         registry.load_model("constant:A", nonsense=1)
+
+
+def test_a_torchvision_of_another_torch_is_named(monkeypatch):
+    """transformers tells of it as a missing module without a name."""
+
+    def fail(reference):
+        try:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'LlamaForCausalLM'.") from error
+
+    monkeypatch.setattr(registry, "resolve", fail)
+    with pytest.raises(
+        UserError, match=r"'kangaroo-tiny' cannot be loaded \(operator torchvision::nms.*uninstall it$"
+    ):
+        registry.model_loader("kangaroo-tiny")

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, cannot_import
 from kangaroo_eval.registry import check_model, model_loader, model_names, model_references
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ def _config(kind: str, arg: str) -> KangarooConfig | None:
     try:
         from kangaroo_eval.model import checkpoint, config
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"model {kind!r} needs the package {error.name!r}: pip install 'kangaroo-eval[model]'"
-        ) from error
+        raise cannot_import(f"model {kind!r}", error, "pip install 'kangaroo-eval[model]'") from error
     if kind in SHAPES and arg:
         raise UserError(f"{kind}:{arg}: {kind} has no weights of its own; give kangaroo:{arg}")
     if arg:

@@ -335,11 +335,11 @@ def test_chat_as_in_the_public_release(network, processor, model, video, encodin
     history, pieces = None, []
     for query in QUESTIONS:
         reply, history = network.chat(
+            video,
             query,
+            history,
             processor=processor,
-            video=video,
             frames=6,
-            history=history,
             max_new_tokens=9,
             on_text=pieces.append,
         )
@@ -348,7 +348,7 @@ def test_chat_as_in_the_public_release(network, processor, model, video, encodin
     assert len(decoded) == 1 and encodings == [6]
     assert [turn.prompt for turn in history] == list(QUESTIONS)
     plain, _ = network.chat(
-        QUESTIONS[3], processor=processor, video=video, frames=6, history=list(history[:3]), max_new_tokens=9
+        video, QUESTIONS[3], list(history[:3]), processor=processor, frames=6, max_new_tokens=9
     )
     assert plain == history[3].reply, "a history of plain pairs gives the same answer, computed anew"
     assert encodings == [6, 6]

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig
 
@@ -225,6 +227,8 @@ ANSWER = {
 @pytest.mark.parametrize("case", ANSWER, ids=str)
 def test_answering(case, monkeypatch):
     dtype, batch, frames, asked, new = case
+    if batch > 1 and new > 100 and Version(transformers.__version__) < Version("5.23"):
+        pytest.skip("older transformers repeat keys and values at every step of padded questions")
     monkeypatch.setattr(generation, "stop_ids", lambda network: set())
     config = scaled(layers=4)
     network = build(config, dtype)
