@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from kangaroo_eval import journal
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
-from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of
+from kangaroo_eval.plan import RunConfig, TaskPlan, ask, frames_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.record import formula, frame_size, keep_aspect
 from kangaroo_eval.types import Failure, Frames, Request, Response, Sample, Video
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # A model that fails this often in a row is broken; asking it the remaining questions would only burn hours.
 FAILURES_IN_A_ROW = 10
+FAILED_VIDEOS = 3
+# Every which value of a video's pixels is compared before and after a model had them.
+TRACED = 1009
 # The kind of a `Failure` that says that the model cannot do what this request asks.
 UNSUPPORTED = "unsupported"
 
@@ -67,8 +70,9 @@ class Answering:
         self.samples = {sample.id: sample for sample in self.todo} if plan.task.ranking else {}
         self.total = len(plan.samples)
         self.answered = self.done = self.total - len(self.todo)
-        self.waiting: deque[tuple[Request, Decoded]] = deque()
+        self.waiting: dict[str, tuple[Request, Decoded, bytes]] = {}
         self.failed_in_a_row = 0
+        self.failed_videos: set[str] = set()
         self.broken: BaseException | None = None
 
     def _refuse_exchanged_videos(self, answered: Mapping[str, int | None]) -> None:
@@ -113,9 +117,9 @@ class Answering:
         try:
             for response in self.model.respond(stream):
                 self._take(response)
-        except (KeyboardInterrupt, UserError):
+        except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A model is foreign code and may raise anything; what it was asked is asked again, one by one.
             self._stop_if_broken()
             if not self.waiting:
@@ -128,7 +132,8 @@ class Answering:
         self._stop_if_broken()
         if self.waiting:
             raise RunFailed(
-                f"{self.model.name} returned too few answers: {len(self.waiting)} requests got none"
+                f"{self.model.name} returned too few answers: {len(self.waiting)} requests got none, "
+                f"{next(iter(self.waiting))} among them. The answers so far are kept"
             )
         return True
 
@@ -138,24 +143,27 @@ class Answering:
             raise self.broken
 
     def _ask_singly(self) -> None:
-        while self.waiting:
-            request, decoded = self.waiting[0]
+        for request, decoded, _ in list(self.waiting.values()):
             try:
                 (response,) = self.model.respond(iter([dataclasses.replace(request, siblings=0)]))
                 self._take(response)
             except UserError:
                 raise
             except MemoryError as error:
-                self.waiting.popleft()
+                del self.waiting[request.id]
                 self._failed(request, decoded, "oom", *_named(error))
-            except Exception as error:  # noqa: BLE001 - foreign code, as above
-                self.waiting.popleft()
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, as above
+                del self.waiting[request.id]
                 self._failed(request, decoded, "request_failed", *_named(error))
 
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
-        self.failed_in_a_row += kind != UNSUPPORTED
-        if self.failed_in_a_row >= FAILURES_IN_A_ROW:
+        if kind == UNSUPPORTED:
+            return
+        self.failed_in_a_row += 1
+        self.failed_videos.add(_key_of(request, self.plan))
+        # One video that a server will not have, with all its questions, is no broken model.
+        if self.failed_in_a_row >= FAILURES_IN_A_ROW and len(self.failed_videos) >= FAILED_VIDEOS:
             raise RunFailed(
                 f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {message}. "
                 "The answers so far are kept; the same command resumes"
@@ -197,7 +205,7 @@ class Answering:
                 frames = _repeated(decoded.frames, self.plan.task.repeat_frames)
                 for index, sample in enumerate(group):
                     request = self._request(sample, decoded, frames, len(group) - index - 1)
-                    self.waiting.append((request, decoded))
+                    self.waiting[request.id] = (request, decoded, _trace(frames))
                     yield request
         finally:
             videos.close()
@@ -208,7 +216,7 @@ class Answering:
         return Request(
             id=sample.id,
             video=sample.video,
-            prompt=task.prompt(sample, decoded.view),
+            prompt=ask(task, sample, decoded.view),
             frames=frames,
             max_new_tokens=task.max_new_tokens,
             system=task.system,
@@ -252,19 +260,22 @@ class Answering:
             )
 
     def _take(self, response: Response | Failure) -> None:
-        """Journal what the model made of the request that waits longest."""
-        if not self.waiting:
-            raise RunFailed(f"{self.model.name} returned more answers than it was asked questions")
-        request, decoded = self.waiting[0]
+        """Journal what the model made of one of the requests that it has."""
         if not isinstance(response, Failure):
             response = _checked(response)
-        if response.id != request.id:
+        if response.id not in self.waiting:
             raise RunFailed(
-                f"{self.model.name} answered request {response.id!r} where {request.id!r} was next: it skips or "
-                "reorders requests. The answers so far are kept"
+                f"{self.model.name} answered request {response.id!r}, which it does not have: it was answered "
+                "before, or never asked. The answers so far are kept"
+            )
+        request, decoded, trace = self.waiting[response.id]
+        if trace != _trace(request.frames):
+            raise RunFailed(
+                f"{self.model.name} changed the pixels that it was given, and the video's other questions are about "
+                "them: copy frames.pixels first. The answers so far are kept"
             )
         if isinstance(response, Failure):
-            self.waiting.popleft()
+            del self.waiting[request.id]
             kind, message = (" ".join(str(text).split())[:500] for text in (response.kind, response.message))
             self._failed(request, decoded, "request_failed", kind, message)
         else:
@@ -277,8 +288,9 @@ class Answering:
         losses = None if response.guess else self._losses(request)
         if losses is not None:
             line["losses"] = losses
-        self.waiting.popleft()
+        del self.waiting[request.id]
         self.failed_in_a_row = 0
+        self.failed_videos.clear()
         self._write(line)
 
     def _line(
@@ -334,8 +346,23 @@ def _checked(response: Any) -> Response:
         prompt_tokens=None if response.prompt_tokens is None else int(response.prompt_tokens),
         new_tokens=None if response.new_tokens is None else int(response.new_tokens),
         seconds=float(response.seconds),
-        guess=int(response.guess),
+        guess=_guess(response),
     )
+
+
+def _guess(response: Response) -> int:
+    """Among how many replies it was guessed: one would be a right answer by definition."""
+    guess = response.guess
+    if isinstance(guess, bool) or not isinstance(guess, int) or guess < 0 or guess == 1:
+        raise TypeError(
+            f"guess {guess!r}: 0 for an answer, else the number of replies guessed among, at least 2"
+        )
+    return guess
+
+
+def _trace(frames: Frames) -> bytes:
+    """Some of the pixels: what is done to all of them in place shows there."""
+    return bytes(frames.pixels.reshape(-1)[::TRACED].tobytes())
 
 
 def _repeated(frames: Frames, times: int) -> Frames:

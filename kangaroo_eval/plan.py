@@ -15,7 +15,7 @@ from typing import Any
 
 from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import EndpointConfig
-from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.errors import DataError, RunFailed, UserError
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Cue, Sample, View
@@ -264,6 +264,15 @@ def group_by_video(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(sample for group in groups.values() for sample in group)
 
 
+def ask(task: Task, sample: Sample, view: View) -> str:
+    """The sample's prompt. `RunFailed` that names the task, which may be foreign code, where it cannot make one."""
+    try:
+        return task.prompt(sample, view)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise RunFailed(f"task {task.name} cannot make the prompt of {sample.id}: {reason}") from error
+
+
 def prompt_hash(task: Task, samples: Sequence[Sample]) -> str:
     """sha256 over system text, prefill and the first prompt of each kind of question (by the first tag of the
     breakdown) under a fixed view: it changes when a template does, and not with the samples that a run picks."""
@@ -272,7 +281,7 @@ def prompt_hash(task: Task, samples: Sequence[Sample]) -> str:
         kinds.setdefault(sample.tags.get(task.breakdown[0]) if task.breakdown else None, sample)
     parts: list[object] = [task.system, task.prefill, task.max_new_tokens, task.repeat_frames]
     for sample in kinds.values():
-        parts.append(task.prompt(sample, _HASH_VIEW))
+        parts.append(ask(task, sample, _HASH_VIEW))
         if task.timed_text:
             parts.append([(cue.start, cue.end, cue.text) for cue in task.timed_text(sample, _HASH_VIEW)])
         if task.ranking:

@@ -14,9 +14,10 @@ class Model(Protocol):
     name: str
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
-        """Answer greedily: one response for each request, in order, with the request's id: an answer that
-        stands in another's place would be a plausible score, so the runner checks. A request that gets no answer
-        gets a `Failure`; what is raised instead concerns every request that is waiting.
+        """Answer greedily: one response for each request, with the request's id, which binds it: an answer that
+        stands in another's place would be a plausible score. Any order will do among the requests that were read.
+        A request that gets no answer gets a `Failure`; what is raised instead concerns every request that is
+        waiting. Frames are shared by all questions of a video and must not be changed.
 
         Requests about one video come directly after each other. Requests are made while they are read, so an
         adapter that reads no further than it must lets the next video be decoded meanwhile.
@@ -54,11 +55,21 @@ class AspectKeeping(Protocol):
 @runtime_checkable
 class Informed(Protocol):
     """A baseline that is told a benchmark's questions and their answers before it is asked: what is the most
-    common answer worth, or a guess?"""
+    common answer worth, or a guess? Every task is told once before anything is asked, so that what cannot be
+    answered is refused early, and again right before its own requests."""
 
     def study(self, task: str, samples: Sequence[Sample]) -> None:
-        """Learn what there is to know of all samples of the task called `task`, whose ids the requests carry.
-        Called for every task of a run before anything is asked. `UserError` where the baseline has no answer."""
+        """Learn what there is to know of all samples of the task called `task`, whose ids the requests carry, and
+        forget the task before. `UserError` where the baseline has no answer."""
+        ...
+
+
+@runtime_checkable
+class Continuing(Protocol):
+    """A model whose settings grow while it answers, as a server's token counts do."""
+
+    def earlier(self, settings: Mapping[str, object]) -> None:
+        """Take up the settings that an earlier call of the same run ended with."""
         ...
 
 

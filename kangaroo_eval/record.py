@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import secrets
@@ -10,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from kangaroo_eval import journal
+from kangaroo_eval.errors import UserError
 from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
 from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Described, FrameSized, Model
 from kangaroo_eval.task import Task
@@ -29,6 +31,11 @@ PACKAGES = (
 
 def model_protocol(model: Model) -> dict[str, Any]:
     described = model if isinstance(model, Described) else None
+    for name in ("model_hash", "dtype") if described else ():
+        if not isinstance(getattr(described, name), str):
+            raise UserError(
+                f"{model.name}: its {name} is {getattr(described, name)!r:.80}, and must be a text"
+            )
     return {
         "model": model.name,
         "model_hash": described.model_hash if described else None,
@@ -40,11 +47,37 @@ def model_protocol(model: Model) -> dict[str, Any]:
 
 
 def frame_size(model: Model) -> int:
-    return model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
+    size = model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise UserError(
+            f"{model.name}: its frame_size is {size!r:.80}: give a whole number of pixels, 0 for none"
+        )
+    return size
 
 
 def keep_aspect(model: Model) -> bool:
     return isinstance(model, AspectKeeping) and bool(model.keep_aspect)
+
+
+def told_by(model: Described, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Notes and settings as they are now. A caveat of earlier answers stays one of the run's."""
+    notes = [model.notes] if isinstance(model.notes, str) else model.notes
+    before = earlier.get("model", {}).get("notes", [])
+    return {"notes": list(dict.fromkeys([*before, *map(str, notes)])), "settings": plain(model.settings)}
+
+
+def plain(value: object) -> Any:
+    """The value as JSON holds it: a model is foreign code, and a setting that cannot be written down must not cost
+    the run its record."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value)
 
 
 def make_record(
@@ -82,8 +115,7 @@ def make_record(
             "args": dict(config.model_args),
             "hash": described.model_hash if described else None,
             "dtype": described.dtype if described else None,
-            "notes": list(described.notes) if described else [],
-            "settings": dict(described.settings) if described else {},
+            **(told_by(described, earlier) if described else {"notes": [], "settings": {}}),
         },
         "frames": counts.pop() if len(counts) == 1 else None,
         "data": "+".join(kinds),

@@ -66,7 +66,7 @@ def _read(group: str, of_payload: Callable[[str, str, Any], Mapping[str, Any]]) 
         called = f"plug-in {entry.name} = {entry.value} (package {package})"
         try:
             named = of_payload(entry.name, entry.value, entry.load())
-        except Exception as error:  # noqa: BLE001 - importing foreign code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - importing foreign code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             broken.append(Broken((entry.name,), f"{called} cannot be loaded: {reason}"))
             continue
@@ -218,9 +218,23 @@ def load_model(name: str, **options: Any) -> Model:
             f"model {kind!r} does not take what it is given ({error}): a loader is called with the text after the "
             f"colon, and with {', '.join(sorted(options))}"
         ) from None
-    model = loader(*bound.args, **bound.kwargs)
+    try:
+        model = loader(*bound.args, **bound.kwargs)
+    except UserError:
+        raise
+    except ImportError as error:
+        raise cannot_import(f"model {kind!r}", error, f"pip install it for {name}") from error
+    except (Exception, SystemExit) as error:
+        # Foreign code may raise anything, and an exit of its own must not pass for ours.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(f"model {name!r} cannot be loaded: {reason}") from error
+    return checked_model(model, f"model {kind!r}: what its loader gave")
+
+
+def checked_model(model: object, what: str) -> Model:
+    """The object, if it has what every model has. `UserError` with what it lacks."""
     if not isinstance(getattr(model, "name", None), str) or not callable(getattr(model, "respond", None)):
-        raise UserError(f"model {kind!r}: its loader gave {model!r:.80}, which lacks a name or respond()")
+        raise UserError(f"{what}, {model!r:.80}, lacks a name or respond()")
     return cast(Model, model)
 
 
@@ -245,5 +259,7 @@ def _resolved(what: str, name: str, reference: str) -> Any:
         ours = reference.startswith("kangaroo_eval.")
         mend = "pip install 'kangaroo-eval[model]'" if ours else f"pip install it for {reference}"
         raise cannot_import(f"{what} {name!r}", error, mend) from error
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{what} {name!r} = {reference} cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{what} {name!r} = {reference} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error

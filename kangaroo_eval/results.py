@@ -225,6 +225,22 @@ def _not_comparable(
     return None
 
 
+def _errors(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Why samples have no answer: kinds of error, the commonest first, each with its count and one message."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in answers:
+        error = answer.get("error")
+        if answer["status"] != "ok" and error:
+            kind = {
+                "status": answer["status"],
+                "type": error["type"],
+                "count": 0,
+                "message": error["message"],
+            }
+            found.setdefault((answer["status"], error["type"]), kind)["count"] += 1
+    return sorted(found.values(), key=lambda kind: -int(kind["count"]))
+
+
 def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[str, Any]:
     """results.json of the run at `path`, from its scores and journal alone; also written there."""
     tasks = {}
@@ -250,6 +266,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
                 },
             ),
             **_damage(answers.values()),
+            "errors": _errors(answers[each] for each in asked if each in answers),
             "ranked": any(answer.get("losses") for answer in answers.values()),
             **_judging(path, name, entry.get("judge")),
         }

@@ -25,9 +25,9 @@ from kangaroo_eval.plan import (
     make_plan,
     protocol,
 )
-from kangaroo_eval.protocols import Closable, Described, Informed, Model
-from kangaroo_eval.record import make_record, model_protocol
-from kangaroo_eval.registry import check_model, load_model
+from kangaroo_eval.protocols import Closable, Continuing, Described, Informed, Model
+from kangaroo_eval.record import make_record, model_protocol, told_by
+from kangaroo_eval.registry import check_model, checked_model, load_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Results:
                 "official": each.official and each.official.answer,
                 "official_score": each.official and each.official.value,
                 **each.tags,
-                "text": answers[each.id]["text"],
+                # A text may hold half a surrogate pair, which tables of text cannot.
+                "text": answers[each.id]["text"].encode("utf-8", "backslashreplace").decode(),
             }
             for each in scores.read_scores(self.path, task)
         )
@@ -94,6 +95,8 @@ def evaluate(
     `model` is a name (`kangaroo-eval models`) or an object with `name` and `respond`. `options` are the fields
     of `RunConfig`. Raises `UserError`, `DataError` or `RunFailed`, whose message is one line for the user.
     """
+    if not isinstance(model, str):
+        checked_model(model, "the model")
     names = tuple(tasks.replace(",", " ").split()) if isinstance(tasks, str) else tuple(tasks)
     name = model if isinstance(model, str) else model.name
     try:
@@ -137,14 +140,13 @@ def _answer_and_score(
         record = _prepare(directory, config, plans, answers, old)
         try:
             for plan in plans:
+                if isinstance(answers, Informed):
+                    answers.study(plan.task.name, plan.everything)
                 Answering(directory, plan, config, answers, progress).finish()
         finally:
             # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
             if isinstance(answers, Described):
-                # A caveat of earlier answers stays one of the run's.
-                earlier = old["model"]["notes"] if old else []
-                notes = list(dict.fromkeys([*earlier, *answers.notes]))
-                record["model"].update(notes=notes, settings=dict(answers.settings))
+                record["model"].update(told_by(answers, record))
                 directory.write_record(record)
     for plan in plans:
         if plan.task.name in judges:
@@ -170,14 +172,30 @@ def _prepare(
     asked = protocol(config, plans, model_protocol(model))
     _refuse_other_protocol(directory.path, old, asked)
     if isinstance(model, Informed):
-        for plan in plans:
-            model.study(plan.task.name, plan.everything)
+        _try_study(model, plans)
+    if old and isinstance(model, Continuing):
+        model.earlier(old["model"]["settings"])
     aside = directory.set_aside() if config.fresh else None
     if aside:
         log.warning("the earlier run is kept in %s", aside)
     record = make_record(config, plans, model, asked, old)
     directory.write_record(record)
     return record
+
+
+def _try_study(model: Informed, plans: Sequence[TaskPlan]) -> None:
+    """Tell of every task that the baseline has no answer for, at once and before anything is asked."""
+    refused: dict[str, UserError] = {}
+    for plan in plans:
+        try:
+            model.study(plan.task.name, plan.everything)
+        except UserError as error:
+            refused[plan.task.name] = error
+    if refused:
+        told = "; ".join(map(str, refused.values()))
+        raise UserError(f"leave {', '.join(refused)} out of --tasks: {told}") from next(
+            iter(refused.values())
+        )
 
 
 @contextlib.contextmanager
@@ -191,7 +209,10 @@ def _loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
         yield model
     finally:
         if isinstance(model, Closable):
-            model.close()
+            try:
+                model.close()
+            except Exception as error:  # noqa: BLE001 - foreign code, and every answer is on disk
+                log.warning("%s: closing it failed: %s: %s", model.name, type(error).__name__, error)
 
 
 def _judges(config: RunConfig, plans: Sequence[TaskPlan]) -> dict[str, Endpoint]:

@@ -33,6 +33,10 @@ UNFINISHED = "\ufffd"
 """What bytes that are no whole character are decoded to."""
 
 
+LOWEST = 1e-3
+"""Temperatures below are greedy decoding that overflows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Draw each token at random instead of taking the likeliest: `temperature` above 0, from the likeliest tokens
@@ -43,10 +47,13 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
+        if not LOWEST <= self.temperature < float("inf"):
             raise UserError(
-                f"temperature {self.temperature}: give a number above 0, or no sampling for the likeliest answer"
+                f"temperature {self.temperature}: give a number of at least {LOWEST}, or no sampling for the likeliest "
+                "answer"
             )
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed {self.seed}: give a whole number from 0 to 2^63 - 1")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p {self.top_p}: give a share above 0, at most 1")
 

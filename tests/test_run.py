@@ -325,12 +325,12 @@ def test_a_model_that_answers_too_little_or_too_much_is_refused(made, tmp_path):
             raise RuntimeError("cannot start")
             yield
 
-    with pytest.raises(RunFailed, match="answered request '001-3' where '001-2' was next"):
+    with pytest.raises(RunFailed, match="too few answers: 1 requests got none, 001-2 among them"):
         go(Skipping(), made, tmp_path / "skipping")
-    assert [line["id"] for line in lines(tmp_path / "skipping/videomme.answers.jsonl")] == ["001-1"]
+    assert len(lines(tmp_path / "skipping/videomme.answers.jsonl")) == 11
     with pytest.raises(RunFailed, match="too few"):
         go(Short(), made, tmp_path / "short")
-    with pytest.raises(RunFailed, match="more answers"):
+    with pytest.raises(RunFailed, match="answered request '001-1', which it does not have"):
         go(Long(), made, tmp_path / "long")
     with pytest.raises(RunFailed, match="cannot start"):
         go(Broken(), made, tmp_path / "broken")

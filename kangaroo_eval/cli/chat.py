@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -62,6 +63,9 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("chat needs a video: kangaroo-eval chat VIDEO (--help lists the flags)")
     if options.video and not os.path.exists(options.video):
         raise DataError(f"{options.video}: no such file")
+    for flag, seconds in (("--start", options.start), ("--end", options.end)):
+        if seconds is not None and not math.isfinite(seconds):
+            raise UserError(f"{flag} {seconds}: give seconds")
     if (options.top_p is not None or options.seed is not None) and options.temperature is None:
         raise UserError("--top-p and --seed go with --temperature: without it answers are the likeliest ones")
     check_model(options.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,9 @@ def _cut(name: str, whole: Info, start: float | None, end: float | None) -> Info
         return whole
     begin = 0.0 if start is None else start
     until = whole.duration if end is None else end
+    if math.isnan(begin) or math.isnan(until):
+        # It compares as neither before nor after anything, and some other part would be taken.
+        raise MediaError(f"{name}: the clip {begin}-{until} s has a bound that is no number")
     if begin >= whole.duration or until <= 0 or until < begin:
         raise MediaError(
             f"{name}: the clip {begin:.3f}-{until:.3f} s is not in the video, which is {whole.duration:.3f} s long"

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from kangaroo_eval.report import published
 
+ERRORS = 3
+"""Kinds of error that a task's notes tell of."""
+
 Style = Callable[[str, str], str]
 
 
@@ -91,6 +94,10 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
         bad = ", ".join(f"{count} {status}" for status, count in task["statuses"].items() if status != "ok")
         if bad:
             notes.append(f"{task['label']}: no answer for {bad}.")
+            notes += [
+                f"{task['label']}: {error['count']} x {error['type']}, such as: {error['message']}"
+                for error in task.get("errors", [])[:ERRORS]
+            ]
         if task["coverage"] < results["run"]["min_coverage"] and task["answered"]:
             notes.append(
                 f"{task['label']}: coverage below {100 * results['run']['min_coverage']:g} %, so no score."

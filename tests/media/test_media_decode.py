@@ -210,3 +210,9 @@ def test_other_decoders_give_the_same_frames_of_a_plain_file(made, read_numbers,
         pytest.skip(str(error))
     assert read_numbers(frames.pixels) == [30, 80, 230]
     assert frames.times == pytest.approx((1.0, 80 / 30, 230 / 30))
+
+
+@pytest.mark.parametrize("bounds", [{"start": float("nan")}, {"end": float("nan")}])
+def test_a_bound_that_is_no_number_is_no_clip(made, bounds):
+    with pytest.raises(MediaError, match="no number"):
+        probe(Video(str(made("h264_2s.mp4")), **bounds))
