@@ -25,6 +25,8 @@ from kangaroo_eval.model.chat_format import chat_format
 from kangaroo_eval.model.config import VIDEO_TOKEN, VISUAL_TOKENS, KangarooConfig, KangarooVisionConfig
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration, WeightsError
 from kangaroo_eval.model.vision import CLIP_MEAN, CLIP_STD, KangarooVisionModel
+from kangaroo_eval.options import positive
+from kangaroo_eval.torch_tools import DTYPES
 
 TIMM_NAMES = (
     ("cls_token", "class_token"),
@@ -318,12 +320,25 @@ def _no_progress_bar() -> Iterator[None]:
             hf_logging.enable_progress_bar()
 
 
+OPTIONS: dict[str, type] = {
+    "frame_size": int,
+    "patchify": bool,
+    "patchify_init": str,
+    "projector": str,
+    "tpe_theta": float,
+    "initializer_range": float,
+    "provenance": dict,
+}
+"""Fields of `KangarooConfig` that a user chooses; the others follow from the components."""
+
+
 def from_components(
     vision: str | Path,
     llm: str | Path,
     *,
     dtype: torch.dtype = torch.float32,
     image_size: int | None = None,
+    max_position_embeddings: int | None = None,
     **options: Any,
 ) -> KangarooForConditionalGeneration:
     """The start of stage I (Table II): a CLIP encoder and a chat LLM, with a new projector between them.
@@ -332,15 +347,21 @@ def from_components(
     `llm`: a Llama folder, hub id or GGUF file (`read_llm`) with its tokenizer, whose ids of the control tokens
     the configuration takes over; `KangarooProcessor.for_components(llm, network.config)` is its processor.
     `image_size`: side in pixels that the table of learned positions is resampled to for good; without it the
-    table stays and is resampled on the fly where `frame_size` differs. `options` are fields of `KangarooConfig`,
-    such as `patchify=False, frame_size=224` for stages I and II. The new parts are drawn from torch's seed.
+    table stays and is resampled on the fly where `frame_size` differs. `max_position_embeddings`: positions of the
+    LLM (default: its own; Llama-3 names 8,192, which 64 frames of 448 pixels fill, and stage V takes 22 K tokens).
+    `options` are fields of `KangarooConfig` (`OPTIONS`), such as `patchify=False, frame_size=224` for stages I and
+    II. The new parts are drawn from torch's seed. UserError for whatever does not fit, before weights are read
+    where that can be seen before.
     """
+    _check_arguments(vision, llm, dtype, options)
     eyes, words = sources.find_vision(vision), sources.find_llm(llm)
     tokenizer = sources.read_tokenizer(words)
     encoder, language = read_vision(eyes, dtype=dtype), read_llm(words, dtype=dtype)
     if image_size is not None:
         encoder.resample_positions(image_size)
     _check_vocabulary(tokenizer, language, llm)
+    if max_position_embeddings is not None:
+        language.config.max_position_embeddings = positive("max_position_embeddings", max_position_embeddings)
     defaults = {
         "visual_token_ids": tokenizer.convert_tokens_to_ids(list(VISUAL_TOKENS)),
         "video_token_id": tokenizer.convert_tokens_to_ids(VIDEO_TOKEN),
@@ -365,6 +386,23 @@ def from_components(
     torch.nn.Module.to(model, dtype)
     _take_over_generation(model, tokenizer)
     return model
+
+
+def _check_arguments(vision: object, llm: object, dtype: object, options: Mapping[str, object]) -> None:
+    """A misspelt option would make another model without a word."""
+    for name, source in (("vision", vision), ("llm", llm)):
+        if not isinstance(source, str | Path) or not str(source):
+            raise UserError(f"{name} {source!r:.80}: give a file, a folder or a hub id")
+    if dtype not in DTYPES.values():
+        raise UserError(f"dtype {dtype!r}: choose torch.{', torch.'.join(DTYPES)}")
+    unknown = sorted(set(options) - set(OPTIONS))
+    if unknown:
+        raise UserError(f"unknown option {', '.join(unknown)}: from_components takes {', '.join(OPTIONS)}")
+    for name, given in options.items():
+        kind = OPTIONS[name]
+        fits = isinstance(given, int | float if kind is float else kind)
+        if not fits or (isinstance(given, bool) and kind is not bool):
+            raise UserError(f"{name} {given!r:.80}: give {kind.__name__}")
 
 
 def _check_vocabulary(tokenizer: Any, language: Any, source: object) -> None:

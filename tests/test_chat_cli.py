@@ -271,6 +271,11 @@ class Terminal:
         shown, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return shown
 
+    def shows(self, text):
+        """This text, and a prompt after it: a prompt drawn anew before it is no answer."""
+        self.read(re.escape(text))
+        self.read(PROMPT)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 
@@ -301,21 +306,21 @@ def test_a_conversation_at_a_terminal(video, tmp_path):
     assert "\033[1;33mWARNING: untrained weights" in greeting
     assert "猫 cat.mp4: 3.00 s; 8 frames from 0.12 s to 2.75 s" in greeting and "/help" in greeting
     talk.type("What happens?\n")
-    assert "video encoded in" in talk.read(PROMPT)
+    talk.shows("video encoded in")
     talk.type(f"{CHINESE}\n")
-    assert "video reused" in talk.read(PROMPT)
+    talk.shows("video reused")
     talk.type("/tmies\n")
-    assert "Did you mean /times?" in talk.read(PROMPT)
+    talk.shows("Did you mean /times?")
     talk.type("/ti\t\n")
-    assert "2.750 s" in talk.read(PROMPT), "the tab key completes a command"
+    talk.shows("2.750 s")  # the tab key completes a command
     talk.type("/video nowhere.mp4\n")
-    assert "nowhere.mp4: no such file" in talk.read(PROMPT)
+    talk.shows("nowhere.mp4: no such file")
     talk.type("/history\n")
-    assert f"2. {CHINESE}" in talk.read(PROMPT), "a video that is refused changes nothing"
+    talk.shows(f"2. {CHINESE}")  # a video that is refused changes nothing
     talk.type("/help\n")
-    assert "/save FILE" in talk.read(PROMPT)
+    talk.shows("/save FILE")
     talk.type("\x03")
-    assert "Ctrl-D leaves" in talk.read(PROMPT)
+    talk.shows("Ctrl-D leaves")
     talk.type("\x04")
     assert talk.end() == 0
 
@@ -327,9 +332,9 @@ def test_ctrl_c_stops_the_answer_and_a_damaged_video_may_be_replaced(video, tmp_
     greeting = talk.read("> ")
     assert "bad.mp4" in greeting and "/video PATH opens another" in greeting
     talk.type("What?\n")
-    assert "no video is open" in talk.read("> ")
+    talk.shows("no video is open")
     talk.type(f"/video {video}\n")
-    assert "8 frames" in talk.read("> ")
+    talk.shows("8 frames")
     talk.type("What happens?\n")
     talk.read(r"happens\?\r\n.{60}")
     talk.type("\x03")

@@ -362,3 +362,14 @@ def test_a_task_that_cannot_make_its_prompt_is_named(data, tmp_path, monkeypatch
     monkeypatch.setattr("kangaroo_eval.plan.get_task", lambda name: broken)
     with pytest.raises(RunFailed, match="task videomme cannot make the prompt of 001-1: ZeroDivisionError"):
         go(Scripted(lambda request: "C"), data, tmp_path / "run")
+
+
+def test_a_quiet_run_that_fails_says_why(data, tmp_path, monkeypatch, capsys):
+    model = Scripted(lambda request: Failure(request.id, "http_500", "down") if request.id > "003" else "C")
+    monkeypatch.setattr("kangaroo_eval.registry.model_loader", lambda name: lambda arg, **options: model)
+    monkeypatch.setattr("kangaroo_eval.runner.check_model", lambda name: None)
+    words = ["--tasks", "videomme", "--model", "x", "--data-root", str(data), "--frames", "2", "-q"]
+    assert main([*words, "--output", str(tmp_path / "run")]) == 3
+    out, errors = capsys.readouterr()
+    assert out == "" and "videomme: no answer for 6 request_failed." in errors
+    assert "6 x http_500, such as: down" in errors and "coverage below 99 %" in errors

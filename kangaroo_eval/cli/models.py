@@ -28,8 +28,10 @@ LARGE_CARD = 80
 """GB of the card whose largest number of frames is told."""
 
 HOW_TO_GET = """No weights are bundled. Make the start of stage I from an EVA-02 CLIP encoder and a Llama:
-  kangaroo_eval.model.from_components(vision=..., llm=...).save_pretrained(FOLDER)
-train it, and run it with --model kangaroo:FOLDER"""
+  network = KangarooForConditionalGeneration.from_components(VISION, LLM{extra})
+  network.save_pretrained(FOLDER)
+  KangarooProcessor.for_components(LLM, network.config).save_pretrained(FOLDER)
+(both from kangaroo_eval.model), train it, and run it with --model kangaroo:FOLDER"""
 
 
 def command(options: argparse.Namespace) -> int:
@@ -41,9 +43,11 @@ def command(options: argparse.Namespace) -> int:
         raise UserError(f"models {options.action!r}: give `models ls` or `models show NAME`")
     kind, _, arg = options.name.partition(":")
     _check(kind)
-    about = HOW_TO_GET if kind in SHAPES else inspect.getdoc(model_loader(kind))
+    extra = ", max_position_embeddings=32768" if kind == "kangaroo-8b" else ""
+    about = HOW_TO_GET.format(extra=extra) if kind in SHAPES else inspect.getdoc(model_loader(kind))
     config = _config(kind, arg)
-    memory = [] if config is None else _memory(options, config)
+    nothing = [json.dumps({"model": options.name, "memory": None})] if options.json else []
+    memory = nothing if config is None else _memory(options, config)
     print("\n".join([kind, str(about), *memory]))
     return 0
 

@@ -20,6 +20,7 @@ def command(options: argparse.Namespace) -> int:
         print(_dry_run(make_plan(config), config))
         return 0
     from kangaroo_eval.report import terminal
+    from kangaroo_eval.report.tables import troubles
     from kangaroo_eval.results import summary
     from kangaroo_eval.runner import run
 
@@ -30,6 +31,10 @@ def command(options: argparse.Namespace) -> int:
     if show:
         print(terminal(results.data, colour=sys.stdout.isatty()))
         print(f"\nrun directory: {results.path}")
+    elif results.exit_code:
+        # Quiet is for runs that went well: a script must not be left with a bare exit code.
+        for line in troubles(results.data):
+            print(f"kangaroo-eval: {line}", file=sys.stderr)
     if options.json:
         print(json.dumps(summary(results.path, results.data)))
     return results.exit_code

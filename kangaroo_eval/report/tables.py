@@ -91,20 +91,7 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
     ]
     for task in results["tasks"].values():
         notes += _state_notes(task)
-        bad = ", ".join(f"{count} {status}" for status, count in task["statuses"].items() if status != "ok")
-        if bad:
-            notes.append(f"{task['label']}: no answer for {bad}.")
-            notes += [
-                f"{task['label']}: {error['count']} x {error['type']}, such as: {error['message']}"
-                for error in task.get("errors", [])[:ERRORS]
-            ]
-        if task["coverage"] < results["run"]["min_coverage"] and task["answered"]:
-            notes.append(
-                f"{task['label']}: coverage below {100 * results['run']['min_coverage']:g} %, so no score."
-            )
-        if task.get("groups_without_answers"):
-            missing = ", ".join(task["groups_without_answers"])
-            notes.append(f"{task['label']}: no answer at all for {missing}, so no mean over the groups.")
+        notes += _troubles(task, results["run"]["min_coverage"])
         if task.get("frames_repeated"):
             notes.append(
                 f"{task['label']}: {task['frames_repeated']} frames could not be decoded; their neighbours stand in."
@@ -116,6 +103,29 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
             )
     if any(task["data"] == "mini" for task in results["tasks"].values()):
         notes.append("[mini]: made videos and questions in the benchmark's layout; not the benchmark.")
+    return notes
+
+
+def troubles(results: Mapping[str, Any]) -> list[str]:
+    """Why a run has no score, or not of everything: one line each."""
+    least = results["run"]["min_coverage"]
+    return [line for task in results["tasks"].values() for line in _troubles(task, least)]
+
+
+def _troubles(task: Mapping[str, Any], min_coverage: float) -> list[str]:
+    notes = []
+    bad = ", ".join(f"{count} {status}" for status, count in task["statuses"].items() if status != "ok")
+    if bad:
+        notes.append(f"{task['label']}: no answer for {bad}.")
+        notes += [
+            f"{task['label']}: {error['count']} x {error['type']}, such as: {error['message']}"
+            for error in task.get("errors", [])[:ERRORS]
+        ]
+    if task["coverage"] < min_coverage and task["answered"]:
+        notes.append(f"{task['label']}: coverage below {100 * min_coverage:g} %, so no score.")
+    if task.get("groups_without_answers"):
+        missing = ", ".join(task["groups_without_answers"])
+        notes.append(f"{task['label']}: no answer at all for {missing}, so no mean over the groups.")
     return notes
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from kangaroo_eval.errors import MediaError
 from kangaroo_eval.media import SAMPLERS, decode, probe
 from kangaroo_eval.types import Video
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -281,3 +282,32 @@ def test_a_cut_off_gguf_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"cut\.gguf") as error:
         convert.read_llm(tmp_path / "cut.gguf")
     one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"patchfy": False}, "unknown option patchfy: from_components takes frame_size, patchify"),
+        ({"visual_token_ids": [1, 2, 3, 4]}, "unknown option visual_token_ids"),
+        ({"frame_size": "448"}, "frame_size '448': give int"),
+        ({"frame_size": True}, "frame_size True: give int"),
+        ({"dtype": "bfloat16"}, "dtype 'bfloat16': choose torch.float32"),
+        ({"dtype": torch.int8}, "dtype torch.int8"),
+        ({"vision": None}, "vision None: give a file"),
+        ({"llm": ""}, "llm '': give a file"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings 0 must be"),
+    ],
+)
+def test_options_that_would_make_another_model_are_refused(vision, llm, options, told):
+    """A slip in an option's name trains the wrong stage."""
+    given = {"vision": vision, "llm": llm, "frame_size": 56, **options}
+    with pytest.raises(UserError, match=re.escape(told)) as error:
+        convert.from_components(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_the_context_is_the_llms_own_or_as_long_as_asked(vision, llm):
+    own = convert.from_components(vision, llm, frame_size=56).config.text_config.max_position_embeddings
+    model = convert.from_components(vision, llm, frame_size=56, max_position_embeddings=own + 7)
+    assert model.config.text_config.max_position_embeddings == own + 7
+    assert model.llm.config.max_position_embeddings == own + 7
