@@ -295,7 +295,7 @@ def test_a_seed_draws_the_same_and_another_draws_otherwise(model, make_frames):
 
     assert draw(seed=1, temperature=3.0) == draw(seed=1, temperature=3.0) != draw(seed=2, temperature=3.0)
     greedy = from_scratch(model, Ask("What?", make_frames(4), max_new_tokens=12))
-    assert draw(temperature=1e-4) == draw(top_p=1e-9, seed=3) == greedy
+    assert draw(temperature=1e-3) == draw(top_p=1e-9, seed=3) == greedy
 
 
 def test_drawing_leaves_the_programs_own_dice_alone(model, make_frames):
