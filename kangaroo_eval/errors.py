@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+
+LONGEST = 300
+"""Characters of another package's message that one of ours takes over."""
+
 
 class UserError(ValueError):
     """Wrong use: unknown name, bad value, another protocol in the run directory, absent weights. Exit code 1."""
@@ -33,6 +38,16 @@ class MissingVideo(MediaError):
     status = "missing_video"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, cut between words; its kind where it says nothing. A KeyError says
+    only the key, so its kind stands before it."""
+    kind = type(error).__name__
+    said = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, KeyError) or not said:
+        said = f"{kind}: {said}" if said else kind
+    return textwrap.shorten(said, LONGEST, placeholder=" ...")
+
+
 def cannot_import(what: str, error: ImportError, mend: str) -> UserError:
     """What to tell the user when `what` needs a package that is not here, or is and does not load.
 
@@ -44,7 +59,7 @@ def cannot_import(what: str, error: ImportError, mend: str) -> UserError:
         reason = inner
     if isinstance(error, ModuleNotFoundError) and error.name:
         return UserError(f"{what} needs the package {error.name!r}: {mend}")
-    said = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+    said = first_line(reason)
     if "torchvision" in said:
         mend = "the installed torchvision was built for another torch: reinstall it for this one, or uninstall it"
     return UserError(f"{what} cannot be loaded ({said}): {mend}")

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from kangaroo_eval import identity
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.identity import Identity
 from kangaroo_eval.model.config import VIDEO_TOKEN, VISUAL_TOKENS, KangarooConfig
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration, WeightsError
@@ -58,7 +58,7 @@ def check_folder(folder: Path) -> KangarooConfig:
             network = KangarooForConditionalGeneration(config)
     except (ValueError, TypeError, ArithmeticError, RuntimeError, AssertionError) as error:
         raise UserError(
-            f"{folder / 'config.json'}: no model can be made of it ({_first_line(error)}); {MEND}"
+            f"{folder / 'config.json'}: no model can be made of it ({first_line(error)}); {MEND}"
         ) from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tensor.shape for name, tensor in identity.tensors_of(folder).items()}
@@ -98,7 +98,7 @@ def read_network(folder: Path, *, dtype: torch.dtype, attn_implementation: str) 
     except WeightsError as error:
         raise UserError(f"{folder}: {error}; {MEND}") from error
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise UserError(f"{folder}: cannot be loaded ({_first_line(error)}); {MEND}") from error
+        raise UserError(f"{folder}: cannot be loaded ({first_line(error)}); {MEND}") from error
     finally:
         if bar:
             hf_logging.enable_progress_bar()
@@ -110,7 +110,7 @@ def read_processor(folder: Path, config: KangarooConfig) -> KangarooProcessor:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # the tokenizers library raises nothing more exact
-        raise UserError(f"{folder}: no usable tokenizer ({_first_line(error)}); {SAVE_PROCESSOR}") from error
+        raise UserError(f"{folder}: no usable tokenizer ({first_line(error)}); {SAVE_PROCESSOR}") from error
     processor = KangarooProcessor.for_config(tokenizer, config)
     _check_tokens(folder, processor, config)
     return processor
@@ -162,7 +162,7 @@ def read_config(folder: Path) -> KangarooConfig:
     try:
         config: KangarooConfig = KangarooConfig.from_pretrained(str(folder), local_files_only=True)
     except (ValueError, OSError, AttributeError, TypeError, ArithmeticError, StrictDataclassError) as error:
-        raise UserError(f"{path}: cannot be read ({_first_line(error)}); {MEND}") from error
+        raise UserError(f"{path}: cannot be read ({first_line(error)}); {MEND}") from error
     return config
 
 
@@ -223,7 +223,7 @@ def _check_tokens(folder: Path, processor: KangarooProcessor, config: KangarooCo
         processor.prompt_ids("", 1)
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(
-            f"{folder}: the tokenizer cannot write a conversation ({_first_line(error)}); {SAVE_PROCESSOR}"
+            f"{folder}: the tokenizer cannot write a conversation ({first_line(error)}); {SAVE_PROCESSOR}"
         ) from error
     rows = config.text_config.vocab_size
     beyond = sorted(token for token, index in vocabulary.items() if index >= rows and token not in controls)
@@ -239,8 +239,3 @@ def _fault(kind: str, names: list[str]) -> str:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{kind} {', '.join(names[:NAMED])}{more}"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -19,7 +19,7 @@ from transformers import LlamaForCausalLM
 from transformers.utils import logging as hf_logging
 
 from kangaroo_eval import identity
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.model import sources
 from kangaroo_eval.model.chat_format import chat_format
 from kangaroo_eval.model.config import VIDEO_TOKEN, VISUAL_TOKENS, KangarooConfig, KangarooVisionConfig
@@ -293,11 +293,9 @@ def _from_pretrained(
                 str(folder), dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **options
             )
     except ImportError as error:
-        raise UserError(
-            f"{source}: {sources.first_line(error)}; GGUF needs: pip install gguf accelerate"
-        ) from error
+        raise UserError(f"{source}: {first_line(error)}; GGUF needs: pip install gguf accelerate") from error
     except (*sources.MISTAKES, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{source}: cannot be loaded ({sources.first_line(error)})") from error
+        raise UserError(f"{source}: cannot be loaded ({first_line(error)})") from error
     model, info = loaded
     shapes = {name: (tuple(theirs), tuple(ours)) for name, theirs, ours in info["mismatched_keys"]}
     found = {name: theirs for name, (theirs, _) in shapes.items()} | dict.fromkeys(

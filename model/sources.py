@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kangaroo_eval import identity
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.model.config import KangarooVisionConfig
 from kangaroo_eval.model.tokenizer import with_control_tokens
 
@@ -135,12 +135,6 @@ def fingerprint(source: VisionSource | LLMSource) -> str:
     if source.ours:
         return identity.of_folder(source.weights).hash
     return identity.of_tensors(identity.read_header(source.weights), {}).hash
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _llama(source: LLMSource) -> LLMSource:

@@ -260,7 +260,11 @@ from kangaroo_eval.registry import load_model
 assert load_model("kangaroo-tiny", device="cpu", dtype=None, seed=0, batch_size=None).model_hash
 """
     done = subprocess.run(
-        [python, "-c", code], cwd=away, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}
+        [python, "-c", code],
+        cwd=away,
+        capture_output=True,
+        text=True,
+        env={name: os.environ[name] for name in ("PATH", "PYTHONPATH")},
     )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "mybench" in done.stdout

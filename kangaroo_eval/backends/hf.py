@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,23 +20,15 @@ import torch
 from kangaroo_eval import identity
 from kangaroo_eval.backends import hf_loading
 from kangaroo_eval.backends.hf_decoding import Greedy
-from kangaroo_eval.backends.hf_inputs import Reader, Shown, Unaskable, geometry, takes_any_size
+from kangaroo_eval.backends.hf_inputs import Reader, Unaskable, geometry, takes_any_size
+from kangaroo_eval.backends.hf_options import HFOptions, read_options
 from kangaroo_eval.backends.hf_reuse import Features
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.options import positive, refuse_unknown
+from kangaroo_eval.options import STANDARD, positive
 from kangaroo_eval.torch_tools import cpu_threads, told_as_memory_error, torch_device, torch_dtype
 from kangaroo_eval.types import Failure, Frames, Request, Response
 
-MODEL_ARGS = {
-    "frames": "how frames are shown: 'video' (default), or 'images' for every frame as an image",
-    "frame_size": "pixels of the frames' longer side (default: what the model's processor can use)",
-    "max_pixels": "most pixels that a processor for pictures of any size keeps (of a frame or of the video: its own rule)",
-    "min_pixels": "fewest of these",
-    "system": "system turn where the benchmark prescribes none (default: the chat template's own)",
-    "attn_implementation": "attention: 'sdpa', 'eager' or 'flash_attention_2' (default: transformers')",
-    "threads": "CPU threads of the arithmetic (default: torch's own number)",
-    "revision": "branch, tag or commit of a repository of the hub",
-}
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -42,6 +37,8 @@ class HFModel:
 
     The processor's work on a video's pixels is done once for all its questions, and so is the vision encoder's
     while questions are asked one at a time; batches encode the video once for each question of the batch.
+
+    `model_hash` is of the files and of how a video is shown (`seen_hash`); `settings["weights_hash"]` of the files alone.
     """
 
     name: str
@@ -61,10 +58,16 @@ class HFModel:
     def __post_init__(self) -> None:
         self.dtype = str(self.network.dtype).removeprefix("torch.")
         self.features = Features(self.network)
-        self._greedy = Greedy(self.network, self.reader.processor.tokenizer)
+        tokenizer = self.reader.processor.tokenizer
+        self._greedy = Greedy(self.network, tokenizer)
+        if tokenizer.pad_token_id is None:
+            # Prompts of a batch are filled up with what fills up its answers; neither is attended to.
+            tokens = map(tokenizer.convert_ids_to_tokens, (self._greedy.pad, *self._greedy.stops))
+            tokenizer.pad_token = next(filter(None, tokens), None)
         self.settings = {
             **self.settings,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "attn_implementation": str(self.network.config._attn_implementation),
             "device": str(self.network.device),
             "batch_size": self.batch_size,
             "threads": self.threads or torch.get_num_threads(),
@@ -96,7 +99,7 @@ class HFModel:
             try:
                 asked.append((request, self.reader.text(request)))
             except Unaskable as error:
-                failures[place] = Failure(request.id, "Unaskable", str(error))
+                failures[place] = Failure(request.id, "unsupported", str(error))
         answers = self._answers(asked, run[0].frames)
         for place in range(len(run)):
             yield failures[place] if place in failures else next(answers)
@@ -108,6 +111,7 @@ class HFModel:
             with cpu_threads(self.threads):
                 inputs = self.reader.read([text for _, text in batch], frames)
                 lengths = inputs["attention_mask"].sum(1).tolist()
+                self._note_length(max(lengths))
                 replies = self._greedy(self._placed(inputs), [request.max_new_tokens for request, _ in batch])
             seconds = (time.perf_counter() - started) / len(batch)
             for (request, _), length, reply in zip(batch, lengths, replies, strict=True):
@@ -119,6 +123,17 @@ class HFModel:
                     new_tokens=len(reply),
                     seconds=seconds,
                 )
+
+    def _note_length(self, tokens: int) -> None:
+        """Say once, and in every output, that prompts run beyond the positions that the LLM was made for. Rotary
+        positions go on behind them, so this is a caveat and not an error."""
+        positions = getattr(self.network.config.get_text_config(), "max_position_embeddings", None)
+        if positions is None:
+            return
+        note = f"prompts longer than the LLM's {positions:,} positions"
+        if tokens > positions and note not in self.notes:
+            self.notes = (*self.notes, note)
+            log.warning("%s: %s, one of %d tokens", self.name, note, tokens)
 
     def _placed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """On the network's device, pixels in its dtype. Nothing else is rounded: bfloat16 holds no times."""
@@ -143,78 +158,88 @@ def load(
     Answers are greedy: `seed` changes nothing. Weights are safetensors and load strictly. `UserError` for every
     model that cannot be asked about video, with what would mend it.
     """
-    options.pop("seed", None)
-    full_hash, trusted = bool(options.pop("full_hash", False)), bool(options.pop("trust_remote_code", False))
-    refuse_unknown(options, MODEL_ARGS)
-    shown = _shown(options.get("frames", "video"))
+    full_hash, trusted = bool(options.get("full_hash", False)), bool(options.get("trust_remote_code", False))
+    asked = read_options({name: value for name, value in options.items() if name not in STANDARD})
     hf_loading.check_packages()
-    source = hf_loading.find(arg, revision=options.get("revision"), trust_remote_code=trusted)
+    source = hf_loading.find(arg, revision=asked.revision, trust_remote_code=trusted)
     config = hf_loading.read_config(source, trusted)
     found = identity.of_folder(source.folder, full=full_hash)
-    processor = hf_loading.read_processor(source, shown=shown, trust_remote_code=trusted)
-    _bound_pixels(processor, options)
+    processor = hf_loading.read_processor(source, shown=asked.shown, trust_remote_code=trusted)
+    part = processor.video_processor if asked.shown == "video" else processor.image_processor
+    _bound_pixels(part, asked)
     place = torch_device(device)
-    attention = options.get("attn_implementation")
+    attention = asked.attn_implementation
     network = hf_loading.read_network(
         source,
         config,
         place,
         trust_remote_code=trusted,
         dtype=torch_dtype(dtype, place),
-        **({"attn_implementation": str(attention)} if attention else {}),
+        **({"attn_implementation": attention} if attention else {}),
     )
     hf_loading.check_agreement(source, processor, network)
-    part = processor.video_processor if shown == "video" else processor.image_processor
-    shape = geometry(part, shown)
-    size = positive("frame_size", options["frame_size"]) if "frame_size" in options else shape.frame_size
-    system = options.get("system")
-    count = options.get("threads")
+    shape = geometry(part, asked.shown)
+    shape = shape._replace(frame_size=asked.frame_size or shape.frame_size)
+    facts = {**_facts(asked, part), "trust_remote_code": trusted}
     return HFModel(
         source.name,
         network,
-        Reader(processor, shown, None if system is None else str(system)),
-        frame_size=size,
+        Reader(processor, asked.shown, asked.system, asked.times),
+        frame_size=shape.frame_size,
         keep_aspect=shape.keep_aspect,
-        model_hash=found.hash,
+        model_hash=seen_hash(found.hash, {**facts, **shape._asdict()}),
         settings={
             "hash": found.method,
+            "weights_hash": found.hash,
             "architecture": type(network).__name__,
             "processor": type(processor).__name__,
-            "attn_implementation": str(config._attn_implementation),
-            "frames": shown,
-            "processor_size": _plain(part.size),
-            "system": system,
-            "trust_remote_code": trusted,
+            **facts,
         },
         batch_size=positive("batch_size", 1 if batch_size is None else batch_size),
-        notes=("every frame is shown as an image",) if shown == "images" else (),
-        threads=None if count is None else positive("threads", count),
+        notes=("every frame is shown as an image",) if asked.shown == "images" else (),
+        threads=asked.threads,
     )
 
 
-def _shown(value: object) -> Shown:
-    if value not in ("video", "images"):
-        raise UserError(f"frames {value!r}: choose video or images")
-    return value
+def seen_hash(weights: str, facts: Mapping[str, object]) -> str:
+    """SHA-256 of the hash of a model's files and of what else decides what it sees, by one rule whether or not
+    any of that was asked for: answers of two protocols must not come together in one run."""
+    return hashlib.sha256(json.dumps([weights, facts], sort_keys=True).encode()).hexdigest()
 
 
-def _bound_pixels(processor: Any, options: Mapping[str, Any]) -> None:
+def _facts(asked: HFOptions, part: Any) -> dict[str, object]:
+    """How a video is put to the model, by the options and the bounded `part` of its processor."""
+    return {
+        "frames": asked.shown,
+        "times": asked.times,
+        "system": asked.system,
+        "processor_size": _plain(part.size),
+        "cap_pixels_per_frame": getattr(part, "cap_pixels_per_frame", None),
+    }
+
+
+def _bound_pixels(part: Any, asked: HFOptions) -> None:
     """Set --model-args max_pixels and min_pixels, and the authors' own bound for long videos."""
-    parts = [getattr(processor, name, None) for name in ("video_processor", "image_processor")]
-    able = [part for part in parts if part is not None and takes_any_size(part)]
-    bounds = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
-    given = {side: positive(name, options[name]) for name, side in bounds.items() if name in options}
-    if given and not able:
+    bounds = {"min_pixels": asked.min_pixels, "max_pixels": asked.max_pixels}
+    given = [name for name, value in bounds.items() if value is not None]
+    kind = type(part).__name__
+    if not takes_any_size(part):
+        if given:
+            raise UserError(f"{', '.join(given)}: {kind} makes all pictures of one size; leave it out")
+        return
+    own = _plain(part.size)
+    least, most = asked.min_pixels or own.get("shortest_edge", 1), asked.max_pixels or own["longest_edge"]
+    unit = part.patch_size * part.merge_size
+    if given and most < max(least, unit * unit):
         raise UserError(
-            f"{', '.join(name for name in bounds if name in options)}: {type(processor).__name__} makes all pictures "
-            "of one size; leave it out"
+            f"max_pixels {most} and min_pixels {least}: the most must be at least the fewest, and the {unit * unit} "
+            f"of one patch of {kind}; give both"
         )
-    for part in able:
-        part.size = type(part.size)(**{**_plain(part.size), **given})
-        if getattr(part, "cap_pixels_per_frame", False) is None:
-            # The reference implementation (qwen-vl-utils) bounds the pixels of long videos; what transformers
-            # does by default changes with its version.
-            part.cap_pixels_per_frame = True
+    part.size = type(part.size)(**{**own, "shortest_edge": least, "longest_edge": most})
+    if getattr(part, "cap_pixels_per_frame", False) is None:
+        # The reference implementation (qwen-vl-utils) bounds the pixels of long videos; what transformers does by
+        # default changes with its version.
+        part.cap_pixels_per_frame = True
 
 
 def _plain(size: Any) -> dict[str, int]:

@@ -22,17 +22,18 @@ OF_NO_MEANING = frozenset({"transformers_version", "_from_model_config", "do_sam
 class Greedy:
     """Decodes with a network from which every other setting of its generation config was taken: sampling,
     repetition penalties and the like would make answers that are not the likeliest. `ignored` are those settings.
+    `pad` is the id that fills up answers which end early.
     """
 
     def __init__(self, network: Any, tokenizer: Any) -> None:
         own = network.generation_config
         self.network = network
         self.stops = _stops(own, network.config, tokenizer)
-        pad = next(
-            (value for value in (own.pad_token_id, tokenizer.pad_token_id) if value is not None),
-            self.stops[0],
+        # Some configurations say -1 for none.
+        pads = (
+            value for value in (own.pad_token_id, tokenizer.pad_token_id) if value is not None and value >= 0
         )
-        self.pad = pad
+        self.pad = next(pads, self.stops[0])
         self.ignored: Mapping[str, object] = {
             name: value
             for name, value in own.to_diff_dict().items()
@@ -43,7 +44,7 @@ class Greedy:
             do_sample=False,
             num_beams=1,
             eos_token_id=list(self.stops),
-            pad_token_id=pad,
+            pad_token_id=self.pad,
             bos_token_id=own.bos_token_id,
             decoder_start_token_id=start,
         )

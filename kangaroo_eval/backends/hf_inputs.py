@@ -12,15 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import TemplateError
 from PIL import Image
 
+from kangaroo_eval.backends.hf_options import Shown
 from kangaroo_eval.backends.hf_reuse import Once
 from kangaroo_eval.backends.interleave import interleave
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.types import Cue, Frames, Request
 
 TICKS = 1000
@@ -31,8 +32,6 @@ TOKENS_OF_A_FRAME = 768
 WIDE = 16 / 9
 """Aspect ratio for which frames hold as many pixels as the model can use."""
 DEFAULT_SIZE = 448
-
-Shown = Literal["video", "images"]
 
 
 class Geometry(NamedTuple):
@@ -49,11 +48,13 @@ class Unaskable(ValueError):
 @dataclass(eq=False)
 class Reader:
     """Makes inputs from requests. `shown` is how frames are given: as one video, or each as an image. `system` is
-    the system turn where the benchmark has none; None leaves that to the chat template."""
+    the system turn where the benchmark has none; None leaves that to the chat template. `times` writes before each
+    image when it is shown; a video's times are told by the processor, or not at all."""
 
     processor: Any
     shown: Shown
     system: str | None = None
+    times: bool = False
     part: Once = field(init=False, repr=False)
     _frames: Frames | None = field(default=None, init=False, repr=False)
     _media: Any = field(default=None, init=False, repr=False)
@@ -95,12 +96,16 @@ class Reader:
         return str(text)
 
     def _check_placeholders(self, text: str, parts: Sequence[str], frames: int) -> None:
-        token = getattr(self.processor, f"{self.shown.removesuffix('s')}_token", None)
+        tokens = {kind: getattr(self.processor, f"{kind}_token", None) for kind in ("video", "image")}
+        # Those of the other kind too: the processor, or the network, looks for pixels of all.
+        for stand_in in filter(None, tokens.values()):
+            if any(stand_in in part for part in parts):
+                raise Unaskable(
+                    f"the text of the request holds {stand_in!r}, which stands for pixels in this model"
+                )
+        token = tokens[self.shown.removesuffix("s")]
         if token is None:
             return
-        inside = sum(part.count(token) for part in parts)
-        if inside:
-            raise Unaskable(f"the text of the request holds {token!r}, which stands for pixels in this model")
         wanted = min(frames, 1) if self.shown == "video" else frames
         if text.count(token) != wanted:
             raise UserError(
@@ -120,9 +125,15 @@ class Reader:
     def _content(self, request: Request) -> list[dict[str, str]]:
         times = request.frames.times
         if self.shown == "images":
-            row = interleave(times, request.timed_text) if times else request.timed_text
-            shown = [_text(f"{item.text}\n") if isinstance(item, Cue) else {"type": "image"} for item in row]
-            return [*shown, _text(request.prompt)]
+            content: list[dict[str, str]] = []
+            for item in interleave(times, request.timed_text) if times else request.timed_text:
+                if isinstance(item, Cue):
+                    content.append(_text(f"{item.text}\n"))
+                    continue
+                if self.times:
+                    content.append(_text(f"Frame at {times[item]:.1f} s:\n"))
+                content.append({"type": "image"})
+            return [*content, _text(request.prompt)]
         lines = [cue.text for cue in request.timed_text]
         video = [{"type": "video"}] if times else []
         return [*video, _text("\n".join([*lines, request.prompt]))]
@@ -205,12 +216,6 @@ def _side(size: Any, name: str) -> int:
 
 def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, with its kind."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}".rstrip(": ")[:200]
 
 
 def _refuse_to_sample(*_: Any, **__: Any) -> Any:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kangaroo_eval.backends.hf_inputs import Shown, first_line
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.backends.hf_options import Shown
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.identity import DOCUMENTS, read_json
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ NAMED = 3
 """Weights that an error message names."""
 FILES = (*DOCUMENTS, "*.safetensors", "*.safetensors.index.json")
 """What is fetched of a repository of the hub; code only where it may be run."""
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken")
 EXAMPLES = "such as LLaVA-OneVision, LLaVA-NeXT-Video, Qwen2.5-VL, Qwen3-VL, InternVL3 (-hf) or SmolVLM2"
 
 
@@ -204,7 +206,9 @@ def read_processor(source: Source, *, shown: Shown, trust_remote_code: bool) -> 
             + (f": pip install {package[1]}" if package else "")
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, json.JSONDecodeError) as error:
-        raise UserError(f"{source.folder}: no usable processor ({first_line(error)}); {mend}") from error
+        raise UserError(
+            f"{source.folder}: no usable processor ({_lacking(source, error)}); {mend}"
+        ) from error
     if getattr(processor, "tokenizer", None) is None:
         raise UserError(f"{source.folder}: no processor, only a {type(processor).__name__}; {mend}")
     _check_eyes(source, processor, shown)
@@ -215,6 +219,18 @@ def read_processor(source: Source, *, shown: Shown, trust_remote_code: bool) -> 
             f"{source.folder}: no chat template (chat_template.jinja); it is part of a chat model's files"
         )
     return processor
+
+
+def _lacking(source: Source, error: Exception) -> str:
+    """Why a processor does not load: the file that is not there, which transformers words as a wrong name on the
+    hub, else what transformers says."""
+    for example, patterns in (
+        ("processor_config.json", PROCESSOR_FILES),
+        ("tokenizer.json", TOKENIZER_FILES),
+    ):
+        if not any(any(source.folder.glob(pattern)) for pattern in patterns):
+            return f"no {example}, nor another file in its place"
+    return first_line(error).split(" If you were trying to load it from")[0]
 
 
 def _check_eyes(source: Source, processor: Any, shown: Shown) -> None:

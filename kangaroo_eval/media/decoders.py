@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from kangaroo_eval.errors import MediaError, UserError
+from kangaroo_eval.errors import MediaError, UserError, first_line
 from kangaroo_eval.types import Frames, Video
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def decord(video: Video, info: Info, indices: Sequence[int], shape: Shape, threa
         reader = library.VideoReader(video.path, num_threads=threads, **scaled)
         pixels = reader.get_batch([index + info.first for index in indices]).asnumpy()
     except (library.DECORDError, IndexError, ValueError) as error:
-        raise MediaError(f"{video.path}: decord: {_first_line(error)}") from error
+        raise MediaError(f"{video.path}: decord: {first_line(error)}") from error
     return _frames(pixels, info, indices)
 
 
@@ -73,7 +73,7 @@ def torchcodec(video: Video, info: Info, indices: Sequence[int], shape: Shape, t
         )
         batch = reader.get_frames_at([index + info.first for index in indices])
     except (RuntimeError, IndexError, ValueError) as error:
-        raise MediaError(f"{video.path}: torchcodec: {_first_line(error)}") from error
+        raise MediaError(f"{video.path}: torchcodec: {first_line(error)}") from error
     return _frames(batch.data.numpy(), info, indices)
 
 
@@ -94,7 +94,3 @@ def _frames(pixels: object, info: Info, indices: Sequence[int]) -> Frames:
 
 def _absent(name: str) -> UserError:
     return UserError(f"--decoder {name} needs a package that is not here: pip install kangaroo-eval[{name}]")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -16,13 +16,16 @@ import pytest
 from conftest import videomme_rows, write_videomme
 
 from kangaroo_eval import evaluate
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 from kangaroo_eval.types import Cue, Failure, Frames, Request, Video
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
-hf = pytest.importorskip("kangaroo_eval.backends.hf")
-hf_models = pytest.importorskip("backends.hf_models")
+pytest.importorskip("transformers")
+
+from backends import hf_models  # noqa: E402 - these need the packages above
+
+from kangaroo_eval.backends import hf  # noqa: E402
 
 FAMILIES = hf_models.VIDEO_FAMILIES
 PROMPTS = ("What?", "Where is the long cat that nobody saw?", "Who")
@@ -106,27 +109,36 @@ class Spy:
         return self.model.reader.processor.tokenizer.decode(self.seen[call]["input_ids"][row])
 
 
-def frames_in(inputs) -> int:
-    """How many frames the pixels hold, by the layout of the family."""
-    if "video_grid_thw" in inputs:
-        return 2 * int(inputs["video_grid_thw"][0, 0])
-    if "pixel_values_videos" in inputs:
-        return inputs["pixel_values_videos"].shape[1]
-    pixels = inputs["pixel_values"]
-    return pixels.shape[1] if pixels.ndim == 5 else pixels.shape[0]
-
-
 # What the network sees.
+
+
+def colours_in(inputs, part) -> np.ndarray:
+    """The colour of each frame that the network gets, (frames, 3) of 0 to 255: the middle of its pixels, as they were
+    before the processor normalised them."""
+    if "video_grid_thw" in inputs:
+        steps = int(inputs["video_grid_thw"][0, 0])
+        patches = inputs["pixel_values_videos"].reshape(
+            steps, -1, 3, part.temporal_patch_size, part.patch_size**2
+        )
+        seen = patches.mean((1, 4)).transpose(1, 2).reshape(-1, 3)
+    else:
+        pixels = inputs["pixel_values_videos" if "pixel_values_videos" in inputs else "pixel_values"]
+        pixels = pixels[0] if pixels.ndim == 5 else pixels
+        seen = pixels[:, :, pixels.shape[2] // 2, pixels.shape[3] // 2]
+    return 255 * (seen * torch.tensor(part.image_std) + torch.tensor(part.image_mean)).numpy()
 
 
 @pytest.mark.parametrize("count", [1, 4, 5])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_network_sees_exactly_our_frames(folder, family, count):
     model = hf.load(str(folder(family)))
-    spy, shown = Spy(model), frames(count)
+    colours = np.array([[20 + 40 * place, 240 - 30 * place, 90 + 5 * place] for place in range(count)])
+    plain_frames = np.broadcast_to(colours[:, None, None], (count, 40, 64, 3)).astype(np.uint8)
+    spy, shown = Spy(model), dataclasses.replace(frames(count), pixels=plain_frames)
     (response,) = model.respond(iter(requests(["What?"], shown)))
-    padded = count + count % 2 if family.startswith("qwen") else count
-    assert frames_in(spy.seen[0]) == padded
+    padded = [*colours, colours[-1]] if family.startswith("qwen") and count % 2 else colours
+    seen = colours_in(spy.seen[0], model.reader.part)
+    assert seen.shape == np.shape(padded) and np.abs(seen - padded).max() < 2
     assert response.frame_times == shown.times
     assert response.prompt_tokens == spy.seen[0]["input_ids"].shape[1]
     assert 0 < response.new_tokens <= 6
@@ -277,6 +289,20 @@ def test_frames_without_a_distance_are_no_error(folder, times):
     assert len(answers(model, requests(["What?"], shown))) == 1
 
 
+def test_images_are_told_with_their_times_where_asked(folder):
+    place, shown = str(folder("llava_onevision")), dataclasses.replace(frames(3), times=(0.04, 2.26, 61.0))
+    model = hf.load(place, frames="images", times="1")
+    spy = Spy(model)
+    answers(model, requests(["What?"], shown, timed_text=(Cue(1.0, 3.0, "said"),)))
+    row = re.sub("(<image>)+", "#", spy.prompt())
+    assert "Frame at 0.0 s:\n#said\nFrame at 2.3 s:\n#Frame at 61.0 s:\n#What?<|im_end|>" in row
+    assert model.settings["times"] is True
+    silent = hf.load(place, frames="images")
+    spy = Spy(silent)
+    answers(silent, requests(["What?"], shown))
+    assert "Frame at" not in spy.prompt() and silent.settings["times"] is False
+
+
 # What is asked.
 
 CUES = (Cue(0.0, 1.0, "first words"), Cue(3.0, 5.0, "second words"))
@@ -352,6 +378,21 @@ def test_a_question_that_holds_a_placeholder_fails_alone(folder):
     first, failed, last = model.respond(iter(requests([PROMPTS[0], "What is <|video_pad|>?", PROMPTS[2]])))
     assert isinstance(failed, Failure) and failed.id == "q1" and "<|video_pad|>" in failed.message
     assert [first.text, last.text] == good
+
+
+@pytest.mark.parametrize("shown", ["video", "images"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_placeholder_of_any_kind_fails_its_question_alone(folder, family, shown):
+    model = hf.load(str(folder(family)), frames=shown)
+    good = answers(model, requests([PROMPTS[0], PROMPTS[2]]))
+    without = Frames(np.zeros((0, 8, 8, 3), np.uint8), ())
+    for token in (model.reader.processor.image_token, model.reader.processor.video_token):
+        asked = [PROMPTS[0], f"What is {token}?", PROMPTS[2]]
+        first, failed, last = model.respond(iter(requests(asked)))
+        assert isinstance(failed, Failure) and failed.kind == "unsupported" and repr(token) in failed.message
+        assert [first.text, last.text] == good
+        _, failed, _ = model.respond(iter(requests(asked, without)))
+        assert isinstance(failed, Failure) and repr(token) in failed.message
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -454,6 +495,36 @@ def test_each_request_of_a_batch_has_its_own_limit(folder):
     assert [each.new_tokens for each in together] == [1, 4, 2]
 
 
+@pytest.mark.parametrize("of_answers", [256, None, -1])
+@pytest.mark.parametrize("family", ["llava_onevision", "qwen2_5_vl"])
+def test_a_tokenizer_without_a_padding_token_answers_batches(folder, copied, family, of_answers):
+    place = copied(family)
+    edit(place / "tokenizer_config.json", pad_token=None)
+    edit(place / "generation_config.json", pad_token_id=of_answers)
+    asked = [
+        dataclasses.replace(each, max_new_tokens=limit)
+        for each, limit in zip(requests(), (6, 1, 5), strict=True)
+    ]
+    model = hf.load(str(place), batch_size=2)
+    spy = Spy(model)
+    assert answers(model, asked) == answers(hf.load(str(folder(family))), asked)
+    assert [len(seen["input_ids"]) for seen in spy.seen] == [2, 1]
+
+
+def test_prompts_beyond_the_positions_of_the_llm_are_noted_once(folder, copied, caplog):
+    (response,) = hf.load(str(folder("qwen2_5_vl"))).respond(iter(requests(["What?"])))
+    place = copied("qwen2_5_vl")
+    text = json.loads((place / "config.json").read_text())["text_config"]
+    for positions, noted in ((response.prompt_tokens, 0), (response.prompt_tokens - 1, 1)):
+        edit(place / "config.json", text_config={**text, "max_position_embeddings": positions})
+        model = hf.load(str(place))
+        caplog.clear()
+        answers(model, requests(["What?", "What?"]))
+        note = f"prompts longer than the LLM's {positions:,} positions"
+        assert model.notes == (note,) * noted
+        assert sum(note in record.message for record in caplog.records) == noted
+
+
 def test_logits_that_are_no_numbers_are_no_answer(folder):
     model = hf.load(str(folder("llava_onevision")))
     model.network.lm_head.weight.data[3] = float("nan")
@@ -518,7 +589,7 @@ def test_bounds_of_pixels(folder):
         assert model.settings["processor_size"]["longest_edge"] == int(options.get("max_pixels", 56 * 56))
     assert counts[1] < counts[0] < counts[2]
     with pytest.raises(
-        UserError, match=r"max_pixels: LlavaOnevisionProcessor makes all pictures of one size"
+        UserError, match=r"max_pixels: LlavaOnevisionVideoProcessor makes all pictures of one size"
     ):
         hf.load(str(folder("llava_onevision")), max_pixels="100")
 
@@ -530,6 +601,46 @@ def test_identity_is_of_weights_and_processor_not_of_the_place(folder, copied):
     assert first.settings["hash"] in ("sampled", "full")
     (place / "chat_template.jinja").write_text((place / "chat_template.jinja").read_text() + " ")
     assert hf.load(str(place)).model_hash != first.model_hash
+
+
+SHOWN_OTHERWISE = (
+    {"frames": "images"},
+    {"frames": "images", "times": "1"},
+    {"system": "Look closely."},
+    {"max_pixels": "2352"},
+    {"min_pixels": "1568"},
+    {"frame_size": "40"},
+    {"trust_remote_code": True},
+)
+SHOWN_ALIKE = (
+    {"attn_implementation": "eager"},
+    {"threads": "1"},
+    {"batch_size": 2},
+    {"times": "0"},
+    {"max_pixels": str(hf_models.SIDE**2)},
+)
+
+
+def test_identity_is_also_of_how_the_model_is_shown_a_video(folder):
+    place = str(folder("qwen2_5_vl"))
+    plain_model = hf.load(place)
+    hashes = [plain_model.model_hash]
+    for options in SHOWN_OTHERWISE:
+        model = hf.load(place, **options)
+        assert model.settings["weights_hash"] == plain_model.settings["weights_hash"]
+        hashes.append(model.model_hash)
+    assert len(set(hashes)) == 1 + len(SHOWN_OTHERWISE)
+    for options in SHOWN_ALIKE:
+        assert hf.load(place, **options).model_hash == plain_model.model_hash, options
+
+
+def test_settings_say_what_was_loaded(folder):
+    place = str(folder("qwen2_5_vl"))
+    model = hf.load(place)
+    assert model.settings["attn_implementation"] == "sdpa"
+    assert hf.load(place, attn_implementation="eager").settings["attn_implementation"] == "eager"
+    assert model.settings["cap_pixels_per_frame"] is model.reader.part.cap_pixels_per_frame is True
+    assert hf.load(str(folder("internvl"))).settings["cap_pixels_per_frame"] is None
 
 
 def weights_of(place: Path, change) -> None:
@@ -606,8 +717,14 @@ def config(**changes):
         (config(model_type="llava_onevision_99"), "is a newer one needed"),
         (config(model_type=None), "names no model_type"),
         (remove("chat_template.jinja"), "no chat template"),
-        (remove("*processor_config.json"), "no usable processor"),
-        (remove("*processor*", "tokenizer*"), "processor"),
+        (
+            remove("*processor_config.json"),
+            r"llava_onevision: no usable processor \(no processor_config\.json, nor another file in its place\); copy",
+        ),
+        (
+            remove("tokenizer*"),
+            r"no usable processor \(no tokenizer\.json, nor another file in its place\); copy",
+        ),
         (config(video_token_index=7), "the processor's video token is"),
         (shrink, "the tokenizer knows .* the network 64"),
     ],
@@ -617,7 +734,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(copied, spoil, told):
     spoil(place)
     with pytest.raises(UserError, match=told) as caught:
         hf.load(str(place))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "huggingface.co" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -627,12 +744,36 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(copied, spoil, told):
         ("/no/such/folder", {}, "no such folder, and no id of the hub"),
         (__file__, {}, "a file; give a model's folder"),
         ("x", {"frames": "gif"}, "choose video or images"),
+        (
+            "x",
+            {"times": "1"},
+            "times=1: a video's times are told as the model's own processor does; add frames",
+        ),
+        ("x", {"frames": "images", "times": "yes"}, "times=yes: give 1 or 0"),
         ("x", {"colour": "1"}, "unknown --model-args colour; known are frames: "),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(arg, options, told):
     with pytest.raises(UserError, match=re.escape(told)):
         hf.load(arg, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"max_pixels": "500"}, "max_pixels 500 and min_pixels 784"),
+        ({"max_pixels": "1000", "min_pixels": "1001"}, "max_pixels 1000 and min_pixels 1001"),
+        ({"min_pixels": "3137"}, "max_pixels 3136 and min_pixels 3137"),
+        (
+            {"max_pixels": "783", "min_pixels": "1"},
+            "max_pixels 783 and min_pixels 1: .* the 784 of one patch",
+        ),
+    ],
+)
+def test_bounds_of_pixels_that_leave_nothing_are_refused(folder, options, told):
+    with pytest.raises(UserError, match=told) as caught:
+        hf.load(str(folder("qwen2_5_vl")), **options)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -709,7 +850,7 @@ def stand_in(name, *args, real=importlib.import_module):
     return real(name, *args)
 importlib.import_module = stand_in
 from kangaroo_eval.backends import hf_loading
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, first_line
 try:
     hf_loading.check_packages()
 except UserError as error:
@@ -734,6 +875,24 @@ def test_a_torchvision_that_is_absent_or_does_not_fit_is_named(error, told):
     assert told in done.stdout and done.stdout.count("\n") == 1, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("\n one thing \n another"), "one thing"),
+        (KeyError("colour"), "KeyError: 'colour'"),
+        (KeyError(), "KeyError"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_the_first_line_of_an_error(error, told):
+    assert first_line(error) == told
+
+
+def test_a_long_line_is_cut_between_words():
+    told = first_line(ValueError("word " * 100))
+    assert told.endswith("word ...") and 280 < len(told) <= 300
+
+
 # In a run.
 
 
@@ -747,6 +906,21 @@ def test_a_run(folder, tmp_path):
     assert record["model"]["settings"]["decoding"] == "greedy"
     lines = [json.loads(line) for line in (tmp_path / "run/videomme.answers.jsonl").read_text().splitlines()]
     assert all(line["prompt_tokens"] > 0 and len(line["frame_times"]) == 8 for line in lines)
+
+
+def test_a_run_does_not_go_on_with_frames_shown_in_another_way(folder, tmp_path):
+    data = write_videomme(tmp_path / "data", videomme_rows(1))
+    name = f"hf:{folder('qwen2_5_vl')}"
+
+    def run(**model_args):
+        options = {"data": "real", "data_root": data, "output": tmp_path / "run", "workers": 0}
+        return evaluate("videomme", name, 4, **options, model_args={"frame_size": "64", **model_args})
+
+    run()
+    run(attn_implementation="sdpa", threads="1")
+    for other in ({"frames": "images"}, {"system": "Look closely."}, {"max_pixels": "784"}):
+        with pytest.raises(UserError, match="model_hash"):
+            run(**other)
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-reuse = pytest.importorskip("kangaroo_eval.backends.hf_reuse")
-Features, Once = reuse.Features, reuse.Once
+
+from kangaroo_eval.backends.hf_reuse import Features, Once  # noqa: E402 - needs the packages above
 
 
 class Part:
