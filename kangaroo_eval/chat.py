@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from kangaroo_eval.errors import UserError
 
 OPENAI_URL = "https://api.openai.com/v1"
+MOST_TOKENS = 10**12  # a count above it is none
 KEY_VARIABLE = "OPENAI_API_KEY"  # where messages tell the user to put the key: a flag would show it in `ps`
 
 
@@ -117,11 +118,13 @@ class Message(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One chat request. `parameters` go into its body as they are (temperature, max_tokens, seed, ...). Another
-    `attempt` is another request: a reply sampled once more must not come from the cache."""
+    `attempt` is another request: a reply sampled once more must not come from the cache. Requests `about` one thing
+    are refused together, as those about a video that a server will not look at; None: about nothing else's."""
 
     messages: tuple[Message, ...]
     parameters: Mapping[str, object] = field(default_factory=dict)
     attempt: int = 0
+    about: Hashable = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,13 @@ class Failed:
     tries: int = 0
 
 
+def count_or_none(value: object) -> int | None:
+    """A count, such as one of tokens, where it is one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MOST_TOKENS else None
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What an endpoint has used so far. `requests` counts every try, `retries` those that repeat one; `cached` and
@@ -168,3 +178,25 @@ class Usage:
     def as_dict(self) -> dict[str, int | float | None]:
         """The counts by name."""
         return asdict(self)
+
+    @classmethod
+    def stored(cls, facts: object) -> Usage:
+        """What `as_dict` gave before; what is no count there is 0."""
+        known = facts if isinstance(facts, Mapping) else {}
+        counts = {name: count_or_none(known.get(name)) or 0 for name in _COUNTS}
+        return cls(**counts, cost=_usd(known.get("cost")))
+
+    def plus(self, other: Usage, sign: int = 1) -> Usage:
+        """Both together; with `sign` -1, what this one has more. The cost is unknown where one of them is."""
+        counts = {name: getattr(self, name) + sign * getattr(other, name) for name in _COUNTS}
+        cost = None if self.cost is None or other.cost is None else self.cost + sign * other.cost
+        return Usage(**counts, cost=cost)
+
+
+_COUNTS = tuple(each.name for each in fields(Usage) if each.name != "cost")
+
+
+def _usd(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None

@@ -29,16 +29,26 @@ import os
 import random
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from kangaroo_eval.chat import KEY_VARIABLE, OPENAI_URL, Ask, EndpointConfig, Failed, Message, Reply, Usage
+from kangaroo_eval.chat import (
+    KEY_VARIABLE,
+    OPENAI_URL,
+    Ask,
+    EndpointConfig,
+    Failed,
+    Message,
+    Reply,
+    Usage,
+    count_or_none,
+)
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.reply_cache import ReplyCache, cache_key, canonical, count_or_none, get
+from kangaroo_eval.reply_cache import ReplyCache, cache_key, canonical, get
 
 if TYPE_CHECKING:
     import openai
@@ -67,8 +77,12 @@ LONGEST_RETRY_AFTER = 300.0  # a server that wants a longer wait is not waited f
 CHECK_RETRIES = 2  # `probe` and `check` answer a person who waits
 
 RETRIED = frozenset({408, 409, 425, 429})  # and everything from 500 on
-# The key, the account or the model is wrong, so every other request would end the same.
-BREAKING = frozenset({401, 402, 403, 404})
+# The key or the account is wrong, so every other request would end the same.
+BREAKING = frozenset({401, 402})
+# So is the key or the model, or else something in this one request: a picture that the server's owner will not look at
+# (403), or a file that the server does not find (404).
+DOUBTFUL = frozenset({403, 404})
+DOUBTED_IN_A_ROW = 3
 
 T = TypeVar("T")
 
@@ -82,8 +96,10 @@ class Endpoint:
     """A model that answers chat requests. Safe to use from several threads; at most `concurrency` requests are in
     flight, whoever asks. Close it, or use it in a `with`.
 
-    After the first 401, 402, 403 or 404 (wrong key, empty account, wrong model) or a used-up quota it sends nothing
-    more: every further ask that is not in the cache fails with that reason. Make another endpoint to try again.
+    After the first 401 or 402 (wrong key, empty account) or a used-up quota it sends nothing more: every further ask
+    that is not in the cache fails with that reason. So it does after a 403 or 404 (wrong key, wrong model) as long as
+    nothing was answered; later these are their request's own failure, until requests about three things in a row get
+    them. Make another endpoint to try again.
     """
 
     def __init__(self, config: EndpointConfig, cache: Path | None) -> None:
@@ -94,6 +110,8 @@ class Endpoint:
         self._slots = asyncio.Semaphore(config.concurrency)
         self._refusal: Failed | None = None
         self._refused = asyncio.Event()
+        self._answered = False
+        self._doubted: set[Hashable] = set()  # what was asked about and got a 403 or 404 since the last reply
         self._random = random.Random()  # of its own: a seeded run draws from the shared one
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
@@ -254,12 +272,16 @@ class Endpoint:
                 Failed("timeout", f"no whole reply within {self.config.timeout:g} s", permanent=False)
             )
         except openai.APIStatusError as error:
-            return self._turned_down(error)
+            return self._turned_down(error, ask)
         except openai.APIConnectionError as error:
             return _Try(Failed("connection", self._line(_reason(error)), permanent=False))
-        return _Try(self._read(raw.http_response.content, time.monotonic() - began))
+        outcome = self._read(raw.http_response.content, time.monotonic() - began)
+        if isinstance(outcome, Reply) or outcome.type == "no_text":  # key and model are right
+            self._answered = True
+            self._doubted.clear()
+        return _Try(outcome)
 
-    def _turned_down(self, error: openai.APIStatusError) -> _Try:
+    def _turned_down(self, error: openai.APIStatusError, ask: Ask) -> _Try:
         """What an HTTP error status means."""
         status = error.status_code
         said = _error_message(error.body) or error.response.text or "no reason given"
@@ -272,7 +294,10 @@ class Endpoint:
             kind, message = f"http_{status}", self._line(f"HTTP {status}: {said}")
         permanent = kind == "quota" or not (status in RETRIED or status >= 500)
         failed = Failed(kind, message, permanent)
-        if kind == "quota" or status in BREAKING:
+        if status in DOUBTFUL:
+            self._doubted.add(object() if ask.about is None else ask.about)
+        doubted = len(self._doubted) >= (DOUBTED_IN_A_ROW if self._answered else 1)
+        if kind == "quota" or status in BREAKING or (status in DOUBTFUL and doubted):
             self._refusal = self._refusal or failed
             self._refused.set()
         return _Try(failed, _retry_after(error.response.headers))
@@ -296,8 +321,8 @@ class Endpoint:
                 "malformed", self._line(f"the reply has no choices {said}".strip()), permanent=False
             )
         finish = self._name(get(choices[0], "finish_reason"))
-        text = get(get(choices[0], "message"), "content")
-        if isinstance(text, str):
+        text = _text(get(get(choices[0], "message"), "content"))
+        if text is not None:
             served_by = self._name(get(body, "model"))
             text = self._hide(text)
             return Reply(
@@ -340,6 +365,11 @@ class Endpoint:
     def diagnosis(self, failed: Failed) -> str:
         """What a failure says of the whole endpoint, and the mend; one line."""
         url, flags, base_url = self.config.url, self.config.flags, self.config.option("base-url")
+        if self._answered and failed.type in ("http_403", "http_404"):
+            return (
+                f"{url} answered before and now refuses one request after another ({failed.message}): see its log, and "
+                f"whether {flags} and the key in {self.config.key_variable} are still right"
+            )
         if failed.type == "connection":
             return f"cannot reach {url} ({failed.message}): start the server, or correct {base_url}"
         if failed.type == "timeout":
@@ -412,6 +442,16 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             return None
     return max(0.0, seconds) if not math.isnan(seconds) else None
+
+
+def _text(content: object) -> str | None:
+    """The text of a message, which may come in parts; None where there is none, or a part is no text."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    found = [get(part, "text") for part in parts if get(part, "type") == "text"]
+    texts = [text for text in found if isinstance(text, str)]
+    return "".join(texts) if texts and len(texts) == len(parts) else None
 
 
 def _error_message(body: object) -> str:

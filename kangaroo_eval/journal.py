@@ -291,7 +291,18 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
 
 # What scoring and counting need of an answer. Prompts and frame times are most of a line, so memory would grow
 # with them.
-_KEPT = ("id", "video", "status", "text", "error", "guess", "refused", "losses", "frames_repeated", "frames_absent")
+_KEPT = (
+    "id",
+    "video",
+    "status",
+    "text",
+    "error",
+    "guess",
+    "refused",
+    "losses",
+    "frames_repeated",
+    "frames_absent",
+)
 
 
 def last_answers(path: Path, task: str) -> dict[str, dict[str, Any]]:

@@ -27,3 +27,11 @@ def positive(name: str, value: object) -> int:
     if number < 1:
         raise UserError(f"{name} {value!r} must be a whole number of at least 1")
     return number
+
+
+def flag(name: str, value: object) -> bool:
+    """A switch of --model-args: 1 or 0 (also true or false), else a UserError."""
+    found = {"1": True, "true": True, "0": False, "false": False}.get(str(value).lower())
+    if found is None:
+        raise UserError(f"--model-args {name}={value}: give 1 or 0")
+    return found

@@ -69,7 +69,7 @@ class Continuing(Protocol):
     """A model whose settings grow while it answers, as a server's token counts do."""
 
     def earlier(self, settings: Mapping[str, object]) -> None:
-        """Take up the settings that an earlier call of the same run ended with."""
+        """Take up the settings that an earlier call of the same run ended with; none for a new run."""
         ...
 
 

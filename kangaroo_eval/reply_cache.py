@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.chat import Ask, EndpointConfig, Reply
+from kangaroo_eval.chat import Ask, EndpointConfig, Reply, count_or_none
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,6 @@ log = logging.getLogger(__name__)
 def get(value: object, name: str) -> Any:
     """A field of a JSON object; None where there is none, or no object."""
     return value.get(name) if isinstance(value, dict) else None
-
-
-def count_or_none(value: object) -> int | None:
-    """A number of tokens, where it is one."""
-    return value if isinstance(value, int) and value >= 0 else None
 
 
 def cache_key(config: EndpointConfig, ask: Ask) -> dict[str, object]:

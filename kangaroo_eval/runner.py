@@ -173,8 +173,8 @@ def _prepare(
     _refuse_other_protocol(directory.path, old, asked)
     if isinstance(model, Informed):
         _try_study(model, plans)
-    if old and isinstance(model, Continuing):
-        model.earlier(old["model"]["settings"])
+    if isinstance(model, Continuing):
+        model.earlier(old["model"]["settings"] if old else {})
     aside = directory.set_aside() if config.fresh else None
     if aside:
         log.warning("the earlier run is kept in %s", aside)

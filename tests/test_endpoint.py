@@ -89,6 +89,30 @@ def test_a_request_and_its_reply_arrive_whole():
     assert 0 < reply.seconds < 5
 
 
+def content(*parts) -> Step:
+    return Step(body={"choices": [{"message": {"content": list(parts)}, "finish_reason": "stop"}]})
+
+
+def test_a_text_in_parts_is_their_text():
+    parts = ({"type": "text", "text": "B"}, {"type": "text", "text": " it is"})
+    assert outcome_of(content(*parts))[0].text == "B it is"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        ({"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "B"}),
+        ({"type": "text", "text": None},),
+        ({"text": "B"},),
+        ("B",),
+    ],
+)
+def test_parts_that_are_no_text_are_malformed(parts):
+    failed, _, _ = outcome_of(content(*parts), retries=0)
+    assert (failed.type, failed.permanent) == ("malformed", False)
+
+
 @pytest.mark.parametrize(
     ("step", "text", "finish"), [(EMPTY, "", "stop"), (CUT, "Score: 4, becau", "length")]
 )
@@ -257,6 +281,33 @@ def test_a_bad_request_is_its_own_fault_only():
     with FakeServer(script=[error(400)]) as server, connect(server) as endpoint:
         assert endpoint.ask(ask("too long")).type == "http_400"
         assert endpoint.ask(ask()).text == "OK"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_forbidden_picture_or_a_missing_file_costs_only_its_own_request_once_others_were_answered(status):
+    def reply(messages):
+        return error(status, "not this one") if "bad" in messages[-1]["content"] else "OK"
+
+    with FakeServer(reply) as server, connect(server, concurrency=1) as endpoint:
+        texts = ["good", "bad 1", "bad 2", "good", "bad 3", "bad 4", "good"]
+        kinds = [getattr(endpoint.ask(ask(text)), "type", "OK") for text in texts]
+        assert kinds == [f"http_{status}" if "bad" in text else "OK" for text in texts]
+        assert len(server.seen) == 7 and endpoint.refusal is None
+        about = [endpoint.ask(Ask((Message("user", f"bad {n}"),), about="one video")) for n in range(5)]
+        assert {failed.type for failed in about} == {f"http_{status}"} and len(server.seen) == 12
+        assert [endpoint.ask(ask("bad 6")).tries, endpoint.refusal] == [1, None]
+        assert endpoint.ask(ask("bad 7")).tries == 1
+        assert endpoint.refusal is not None and endpoint.ask(ask("good")).tries == 0
+        assert "answered before and now refuses one request after another" in endpoint.diagnosis(
+            endpoint.refusal
+        )
+
+
+def test_a_wrong_key_ends_it_at_once_whatever_was_answered_before():
+    with FakeServer(script=[Step(), error(401)]) as server, connect(server) as endpoint:
+        assert endpoint.ask(ask()).text == "OK"
+        assert endpoint.ask(ask()).type == "http_401"
+        assert endpoint.ask(ask()).tries == 0
 
 
 def test_the_breaker_wakes_requests_that_wait_for_a_retry(tmp_path):
@@ -558,6 +609,17 @@ def test_without_a_price_there_is_no_cost_and_without_counts_it_is_said():
     assert (usage.unmetered, usage.cost) == (1, None)
 
 
+@pytest.mark.parametrize("count", [True, -1, 10**12 + 1, 1.5, "3", 10**400])
+def test_what_is_no_count_of_tokens_is_unmetered(count):
+    body = {
+        "choices": [{"message": {"content": "x"}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": count},
+    }
+    reply, _, usage = outcome_of(Step(body=body), price=(1, 1))
+    assert (reply.prompt_tokens, reply.completion_tokens) == (5, None)
+    assert (usage.unmetered, usage.prompt_tokens, usage.completion_tokens) == (1, 5, 0)
+
+
 # check
 
 
@@ -634,7 +696,8 @@ def test_the_key_is_in_no_message_log_file_or_error(tmp_path, caplog):
             }
         ),
         RESET,
-        error(403, echo),
+        error(404, echo),
+        error(402, echo),
     ]
     with FakeServer(script=steps) as server, connect(server, tmp_path, api_key=KEY, retries=0) as endpoint:
         outcomes = [endpoint.ask(ask(str(i))) for i in range(len(steps) + 1)]

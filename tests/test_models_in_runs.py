@@ -327,7 +327,7 @@ def test_a_model_takes_up_where_its_earlier_call_ended(data, tmp_path):
         before = 0
 
         def earlier(self, settings):
-            self.before = settings["asked"]
+            self.before = settings.get("asked", 0)
 
         @property
         def settings(self):

@@ -35,7 +35,7 @@ class Constant:
 
 
 class _Told:
-    """What `study` learned, by sample: a baseline that knows the answers (protocol `Informed`)."""
+    """What `study` learned of one task, by sample: a baseline that knows the answers (protocol `Informed`)."""
 
     frame_size = 0
     dtype = "none"
@@ -45,13 +45,6 @@ class _Told:
         self.name = name
         self.model_hash = _hash(name)
         self.settings: Mapping[str, object] = {}
-
-    def _same_id(self, task: str, sample: str) -> UserError:
-        """Requests carry an id and no task, so an id may mean one thing only in a run."""
-        return UserError(
-            f"two tasks of this run have a sample {sample!r} (one is {task}), and {self.name} answers them "
-            "differently: run these tasks apart"
-        )
 
 
 class Majority(_Told):
@@ -65,8 +58,9 @@ class Majority(_Told):
 
     def study(self, task: str, samples: Sequence[Sample]) -> None:
         """Count the right answers, apart for each kind of question that a task mixes: options by letter, options by
-        label, yes or no, and open ones. Of equally common ones the first in order is taken. `UserError` where
-        there are no labels."""
+        label, yes or no, and open ones. Of equally common ones the first in order is taken. The task before is
+        forgotten. `UserError` where there are no labels."""
+        self._replies = {}
         labelled = [(sample, _Reply.of(sample)) for sample in samples]
         counts: dict[str, Counter[_Reply]] = {}
         for sample, reply in labelled:
@@ -75,20 +69,13 @@ class Majority(_Told):
         for sample, _ in labelled:
             counted = counts.get(_kind(sample))
             if counted is None:
-                raise UserError(
-                    f"majority: {task} has no labels to count ({sample.id} is one without): leave it out of --tasks"
-                )
-            reply = counted.most_common(1)[0][0].for_sample(sample)
-            if self._replies.setdefault(sample.id, reply) != reply:
-                raise self._same_id(task, sample.id)
+                raise UserError(f"{task}: no labels to count, such as that of {sample.id}")
+            self._replies[sample.id] = counted.most_common(1)[0][0].for_sample(sample)
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
         """The task's most common answer, for each request."""
         for request in requests:
-            reply = self._replies[request.id]
-            # Where the task opens a bracket for the letter, the authors' rules want it closed.
-            closed = reply.is_letter and (request.prefill or "").endswith("(")
-            yield Response(request.id, f"{reply.text})" if closed else reply.text, (), 0, 0, 0.0)
+            yield Response(request.id, self._replies[request.id].after(request.prefill), (), 0, 0, 0.0)
 
 
 class Random(_Told):
@@ -99,26 +86,34 @@ class Random(_Told):
     def __init__(self) -> None:
         super().__init__("random")
         self._guesses: dict[str, int] = {}
+        self._certain: dict[str, _Reply] = {}
 
     def study(self, task: str, samples: Sequence[Sample]) -> None:
-        """Count each sample's possible replies. `UserError` where a question is open: nobody can say what a guess at
-        it is worth."""
+        """Count each sample's possible replies, and forget the task before. `UserError` where a question is open:
+        nobody can say what a guess at it is worth."""
+        self._guesses, self._certain = {}, {}
         open_ones = [sample.id for sample in samples if not _possible(sample)]
         if open_ones:
             raise UserError(
-                f"random: {len(open_ones)} of {len(samples)} questions of {task} are open, such as {open_ones[0]}, "
-                "and cannot be guessed: leave it out of --tasks, or give --samples without them"
+                f"{task}: {len(open_ones)} of {len(samples)} questions are open, such as {open_ones[0]}, and cannot be "
+                "guessed"
             )
         for sample in samples:
+            if len(sample.choices) == 1:
+                self._certain[sample.id] = _Reply("", 0).for_sample(sample)
             # An answer that is none of the options is never guessed; the empty text is read as nothing.
-            guess = _possible(sample) if _can_be_right(sample) else 0
-            if self._guesses.setdefault(sample.id, guess) != guess:
-                raise self._same_id(task, sample.id)
+            elif _can_be_right(sample):
+                self._guesses[sample.id] = _possible(sample)
+            else:
+                self._guesses[sample.id] = 0
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
-        """A guess, for each request."""
+        """A guess, for each request; the only reply, where there is one only."""
         for request in requests:
-            yield Response(request.id, "", (), 0, 0, 0.0, guess=self._guesses[request.id])
+            if request.id in self._certain:
+                yield Response(request.id, self._certain[request.id].after(request.prefill), (), 0, 0, 0.0)
+            else:
+                yield Response(request.id, "", (), 0, 0, 0.0, guess=self._guesses[request.id])
 
 
 class _Reply(NamedTuple):
@@ -147,6 +142,10 @@ class _Reply(NamedTuple):
         # Fewer options than that: a reply that is none of them.
         label = _label(sample.choices[self.place]) if self.place < len(sample.choices) else "none"
         return _Reply(label, self.place)
+
+    def after(self, prefill: str | None) -> str:
+        """The text of the reply. Where the task opens a bracket for the letter, the authors' rules want it closed."""
+        return f"{self.text})" if self.is_letter and (prefill or "").endswith("(") else self.text
 
 
 def _kind(sample: Sample) -> str:
@@ -178,7 +177,8 @@ def _possible(sample: Sample) -> int:
     if _kind(sample) == "yes or no":
         return len(YES_NO)
     other = sample.facts.get("mc_question")
-    return len(other.split("\n")) - 1 if isinstance(other, str) else 0
+    options = len(other.split("\n")) - 1 if isinstance(other, str) else 0
+    return options if options > 1 else 0
 
 
 def _can_be_right(sample: Sample) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized, Informed, Model
-from kangaroo_eval.registry import load_model
+from kangaroo_eval.protocols import ChoiceRanker, Continuing, Described, FrameSized, Informed, Model
+from kangaroo_eval.registry import load_model, model_loader
 from kangaroo_eval.types import Failure, Frames, Request, Response
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ class Blind:
                 answer = dataclasses.replace(answer, frame_times=())
             yield answer
 
+    def earlier(self, settings: Mapping[str, object]) -> None:
+        """Hand on to the inner model what an earlier call of the run ended with, where it wants that."""
+        if isinstance(self.inner, Continuing):
+            self.inner.earlier(settings)
+
     def close(self) -> None:
         """Close the inner model, where it can be."""
         close = getattr(self.inner, "close", None)
@@ -77,10 +82,15 @@ class BlindRanker(Blind):
 
 def load(argument: str | None, **options: Any) -> Blind:
     """Any model without its video: `blind:kangaroo-tiny`, `blind:hf:ID`, `blind:openai:NAME`, with the options and
-    --model-args of that model. Raises `UserError` for one that looks at no video anyway."""
+    --model-args of that model. Raises `UserError` for one that looks at no video anyway, and for one that opens the
+    video by itself: its loader, or it, says so by an attribute `opens_videos`."""
     if not argument:
         raise UserError("model 'blind' needs the model that is to see nothing: blind:NAME or blind:NAME:ARG")
-    inner = load_model(argument, **options)
+    opener = getattr(model_loader(argument), "opens_videos", False)
+    inner = None if opener else load_model(argument, **options)
+    if inner is None or getattr(inner, "opens_videos", False):
+        kind = argument.partition(":")[0]
+        raise UserError(f"blind:{argument}: {kind} opens the video by itself and cannot be blinded")
     if isinstance(inner, Informed) or (isinstance(inner, FrameSized) and inner.frame_size == 0):
         raise UserError(f"blind:{argument}: {inner.name} gets no pictures anyway; run {argument}")
     return BlindRanker(inner) if isinstance(inner, ChoiceRanker) else Blind(inner)

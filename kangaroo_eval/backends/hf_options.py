@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.options import positive, refuse_unknown
+from kangaroo_eval.options import flag, positive, refuse_unknown
 
 MODEL_ARGS = {
     "frames": "how frames are shown: 'video' (default), or 'images' for every frame as an image",
@@ -61,7 +61,7 @@ def read_options(model_args: Mapping[str, Any]) -> HFOptions:
         if model_args.get(name) is not None
     }
     if "times" in model_args:
-        found["times"] = _flag("times", model_args["times"])
+        found["times"] = flag("times", model_args["times"])
     return HFOptions(shown=_shown(model_args.get("frames", "video")), **found)
 
 
@@ -69,10 +69,3 @@ def _shown(value: object) -> Shown:
     if value not in ("video", "images"):
         raise UserError(f"frames {value!r}: choose video or images")
     return value
-
-
-def _flag(name: str, value: object) -> bool:
-    found = {"1": True, "true": True, "0": False, "false": False}.get(str(value).lower())
-    if found is None:
-        raise UserError(f"--model-args {name}={value}: give 1 or 0")
-    return found

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval import identity
-from kangaroo_eval.backends.prefill import asked_in_words, without_prefill
+from kangaroo_eval.backends.prefill import Echoes, asked_in_words
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.options import STANDARD, refuse_unknown
-from kangaroo_eval.torch_tools import torch_device, torch_dtype
+from kangaroo_eval.torch_tools import told_as_memory_error, torch_device, torch_dtype
 from kangaroo_eval.types import Failure, Request, Response, Video
 
 MODEL_ARGS = {"revision": "the commit, tag or branch of the repository (default: its newest)"}
@@ -30,9 +29,11 @@ END_OF_TURN = "<|eot_id|>"
 
 
 class Release:
-    """The public model as the harness sees it (protocols `Model`, `FrameSized` and `Described`)."""
+    """The public model as the harness sees it (protocols `Model`, `FrameSized`, `Described` and `Continuing`)."""
 
     frame_size = 0
+    opens_videos = True
+    """Giving it no frames does not keep it from seeing the video."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any, known: identity.Identity) -> None:
         self.name = f"release:{name}"
@@ -43,17 +44,28 @@ class Release:
         self.notes: tuple[str, ...] = (
             "decodes videos itself: frames as it chooses them, not as --frames says",
         )
-        self.settings: Mapping[str, object] = {
-            "device": str(model.device),
+        self._echoes = Echoes()
+        self._known = known
+        self._ends = _ends(tokenizer)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """How the model is asked."""
+        return {
+            "device": str(self.model.device),
             "frames": "chosen by the model's own code, unknown here",
             "system": "before the question",
             "prefill": "asked for in words",
+            "prefill_echoes": self._echoes.facts(),
             "timed_text": "before the question",
             "new_tokens": "counted again from the reply",
             "prompt_tokens": "unknown",
-            "hash": known.method,
+            "hash": self._known.method,
         }
-        self._ends = _ends(tokenizer)
+
+    def earlier(self, settings: Mapping[str, object]) -> None:
+        """Go on from the `settings` that an earlier call of the same run ended with."""
+        self._echoes.take_up(settings.get("prefill_echoes"))
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
         """Answer one after the other, greedily, without history."""
@@ -63,11 +75,11 @@ class Release:
                 yield Failure(request.id, "unsupported", f"{self.name} {cannot}")
                 continue
             began = time.perf_counter()
-            with _told_as_memory_error():
+            with told_as_memory_error():
                 text = self._chat(request)
             yield Response(
                 id=request.id,
-                text=without_prefill(text, request.prefill) if request.prefill else text,
+                text=self._echoes.without(text, request.prefill),
                 frame_times=(),
                 prompt_tokens=None,
                 new_tokens=len(self.tokenizer(text, add_special_tokens=False)["input_ids"]),
@@ -133,6 +145,10 @@ def load(
     return Release(name, model.to(place).eval(), tokenizer, known)
 
 
+# Known before a model is loaded that cannot be used (`blind.py`).
+load.__dict__["opens_videos"] = True
+
+
 def _fetched(repository: str, revision: object) -> Path:
     """The repository of the hub on this disk."""
     from huggingface_hub import snapshot_download
@@ -181,13 +197,3 @@ def _ends(tokenizer: Any) -> list[int]:
     vocabulary = tokenizer.get_vocab()
     ids += [vocabulary[END_OF_TURN]] if END_OF_TURN in vocabulary else []
     return list(dict.fromkeys(each for each in ids if each is not None))
-
-
-@contextmanager
-def _told_as_memory_error() -> Iterator[None]:
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(str(error).splitlines()[0]) from error

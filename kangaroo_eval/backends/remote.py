@@ -5,9 +5,9 @@ a video begin with the same bytes, and a server that caches prefixes reads the v
 Pillow, not by PyAV's encoders: it writes PNG and JPEG without subsampled colour from RGB in memory, the same
 bytes each time.
 
-A reply's text is kept as it is: thoughts in <think> marks stay in it, thoughts that a server sends apart
-(`reasoning_content`) are not part of it. A reply that a filter cut, or an empty one that the model did not end
-itself, is a failure of its request and no answer.
+A reply's text is kept as it is, but for the beginning that was asked for (`prefill.py`): thoughts in <think> marks
+stay in it, thoughts that a server sends apart (`reasoning_content`) are not part of it. A reply that a filter cut, or
+one that the model did not end itself and that is empty or still thinks, is a failure of its request and no answer.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import base64
 import io
 import logging
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, as_completed
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kangaroo_eval.backends.interleave import interleave
-from kangaroo_eval.backends.prefill import asked_in_words, without_prefill
+from kangaroo_eval.backends.prefill import Echoes, asked_in_words
 from kangaroo_eval.backends.remote_options import ChatOptions, endpoint_config, read_options
-from kangaroo_eval.endpoint import Ask, Endpoint, Failed, Message, Reply
+from kangaroo_eval.endpoint import Ask, Endpoint, Failed, Message, Reply, Usage
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.options import STANDARD
 from kangaroo_eval.types import Failure, Frames, Request, Response
@@ -58,6 +58,10 @@ MENDS = {
 }
 
 
+_THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+
+
 class _Asked(NamedTuple):
     """A request on its way, without its pixels. `video` counts the videos asked about."""
 
@@ -65,14 +69,16 @@ class _Asked(NamedTuple):
     prefill: str | None
     frame_times: tuple[float, ...]
     video: int
-    future: Future[Reply | Failed]
+
+
+_Flight = dict[Future[Reply | Failed], _Asked]
 
 
 class ChatServer:
-    """A served model as the harness sees it (protocols `Model`, `AspectKeeping` and `Described`).
+    """A served model as the harness sees it (protocols `Model`, `AspectKeeping`, `Described` and `Continuing`).
 
-    Up to `concurrency` requests are in flight, and as many wait for their turn to be yielded; they are about
-    at most one video more than `concurrency`. The endpoint's thread ends with `close`, or with the process.
+    Up to `concurrency` requests are in flight, and as many wait for their turn to be sent; they are about at most
+    one video more than `concurrency`. The endpoint's thread ends with `close`, or with the process.
     """
 
     dtype = "the server's"
@@ -83,20 +89,33 @@ class ChatServer:
         self.frame_size = options.frame_size
         self.keep_aspect = options.keep_aspect
         self.model_hash = options.model_hash(config)
-        self.notes: tuple[str, ...] = (
-            ("not greedy: the server chooses the temperature",) if "temperature" in options.drop else ()
-        )
         self.endpoint = endpoint
         self.options = options
         self.seed = seed
         self._served_by: dict[str, None] = {}
+        self._echoes = Echoes()
+        self._before: Usage | None = None  # of earlier calls of this run
+        self._apart: Usage | None = None  # of this endpoint for earlier calls, which `_before` holds too
+        self._used = False
         self._encoded: tuple[Frames, list[str]] | None = None
         self._videos = 0
         self._told_of_prefill = False
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the scores must know."""
+        greedy = (
+            ("not greedy: the server chooses the temperature",) if "temperature" in self.options.drop else ()
+        )
+        served = list(self._served_by)
+        mixed = (
+            (f"answers of {len(served)} models are mixed: {', '.join(served)}",) if len(served) > 1 else ()
+        )
+        return greedy + mixed
+
+    @property
     def settings(self) -> Mapping[str, object]:
-        """How the model was asked, who answered, and what was used so far."""
+        """How the model was asked, who answered, and what was used so far, with the earlier calls of the run."""
         return {
             **self.endpoint.config.identity,
             **self.options.facts(),
@@ -104,8 +123,27 @@ class ChatServer:
             "served_by": list(self._served_by),
             "concurrency": self.endpoint.config.concurrency,
             "timed_text": "between the frames",
-            "usage": self.endpoint.usage.as_dict(),
+            "prefill_echoes": self._echoes.facts(),
+            "usage": self._used_so_far().as_dict(),
         }
+
+    def earlier(self, settings: Mapping[str, object]) -> None:
+        """Go on from the `settings` that an earlier call of the same run ended with: who answered then, and what was
+        used. Empty ones begin a run anew."""
+        if self._used:
+            self._apart = self.endpoint.usage
+        self._used = True
+        self._before = Usage.stored(settings["usage"]) if "usage" in settings else None
+        served = settings.get("served_by")
+        names = served if isinstance(served, list | tuple) else ()
+        self._served_by = {name: None for name in names if isinstance(name, str)}
+        self._echoes.take_up(settings.get("prefill_echoes"))
+
+    def _used_so_far(self) -> Usage:
+        used = self.endpoint.usage
+        if self._apart is not None:
+            used = used.plus(self._apart, -1)
+        return used if self._before is None else self._before.plus(used)
 
     def close(self) -> None:
         """Cancel what is in flight and end the endpoint's thread."""
@@ -133,46 +171,60 @@ class ChatServer:
             )
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
-        """Answer in order, with many requests in flight. A request that fails costs only itself; a server that
-        refuses all of them (key, account or model) ends the run: `RunFailed`."""
+        """Answer with many requests in flight, each as soon as it is answered. A request that fails costs only itself;
+        a server that refuses all of them (key, account or model) ends the run: `RunFailed`."""
+        self._used = True
         stream = iter(requests)
-        flight: deque[_Asked] = deque()
+        flight: _Flight = {}
+        done: SimpleQueue[Future[Reply | Failed]] = SimpleQueue()
         more = True
         try:
             while more or flight:
                 if self.endpoint.refusal is not None:
-                    yield from self._last_answers(flight)
+                    for future in as_completed(list(flight)):
+                        yield from self._told(flight, future)
                     raise RunFailed(self.endpoint.diagnosis(self.endpoint.refusal))
-                if flight and (not more or flight[0].future.done() or self._is_full(flight)):
-                    outcome = flight[0].future.result()
-                    if self.endpoint.refusal is None:
-                        yield self._told(flight.popleft(), outcome)
+                if flight and (not more or not done.empty() or self._is_full(flight)):
+                    yield from self._told(flight, done.get())
                     continue
-                request = next(stream, None)
-                if request is None:
-                    more = False
-                else:
-                    flight.append(self._ask(request))
-                del request  # this frame must not keep a video's pixels while the next is waited for
+                try:
+                    more = self._ask_next(stream, flight, done)
+                except BaseException:
+                    # Ctrl-C while the next video is decoded, say: what was answered meanwhile is paid for.
+                    while not done.empty():
+                        yield from self._told(flight, done.get())
+                    raise
         finally:
             self._encoded = None
-            for asked in flight:
-                asked.future.cancel()
+            for future in flight:
+                future.cancel()
 
-    def _is_full(self, flight: Sequence[_Asked]) -> bool:
+    def _is_full(self, flight: _Flight) -> bool:
         concurrency = self.endpoint.config.concurrency
-        return len(flight) >= 2 * concurrency or flight[-1].video - flight[0].video >= concurrency
+        videos = {asked.video for asked in flight.values()}
+        return len(flight) >= 2 * concurrency or len(videos) > concurrency
 
-    def _last_answers(self, flight: deque[_Asked]) -> Iterator[Response | Failure]:
-        """What was still answered when the server refused everything. The requests behind the last answer stay
-        unasked: they have not failed by themselves."""
-        told = [self._told(asked, asked.future.result()) for asked in flight]
-        flight.clear()
-        while told and isinstance(told[-1], Failure):
-            told.pop()
-        yield from told
+    def _ask_next(
+        self, stream: Iterator[Request], flight: _Flight, done: SimpleQueue[Future[Reply | Failed]]
+    ) -> bool:
+        """Send the next request, if there is one. Nothing here outlives the call, so that no video's pixels are kept
+        while the next is waited for."""
+        request = next(stream, None)
+        if request is None:
+            return False
+        future, asked = self._ask(request)
+        flight[future] = asked
+        future.add_done_callback(done.put)
+        return True
 
-    def _ask(self, request: Request) -> _Asked:
+    def _told(self, flight: _Flight, future: Future[Reply | Failed]) -> Iterator[Response | Failure]:
+        """The outcome of a request that is done. One that was refused as every other would be has not failed by
+        itself: it stays in `flight`, and unasked."""
+        outcome, refusal = future.result(), self.endpoint.refusal
+        if isinstance(outcome, Reply) or refusal is None or outcome.type != refusal.type:
+            yield self._outcome(flight.pop(future), outcome)
+
+    def _ask(self, request: Request) -> tuple[Future[Reply | Failed], _Asked]:
         parameters = self.options.parameters(request.max_new_tokens, self.seed)
         messages = [] if request.system is None else [Message("system", request.system)]
         prompt = request.prompt
@@ -183,9 +235,10 @@ class ChatServer:
         if request.prefill and self.options.prefill == "continue":
             messages.append(Message("assistant", request.prefill))
             parameters |= CONTINUE
-        future = self.endpoint.submit(Ask(tuple(messages), parameters))
         times = tuple(float(each) for each in request.frames.times)
-        return _Asked(request.id, request.prefill, times, self._videos, future)
+        about = self._videos if times else None
+        future = self.endpoint.submit(Ask(tuple(messages), parameters, about=about))
+        return future, _Asked(request.id, request.prefill, times, self._videos)
 
     def _tell_of_prefill(self, prefill: str) -> None:
         if not self._told_of_prefill:
@@ -227,27 +280,18 @@ class ChatServer:
         detail = {} if self.options.detail is None else {"detail": self.options.detail}
         return {"type": "image_url", "image_url": {"url": url, **detail}}
 
-    def _told(self, asked: _Asked, outcome: Reply | Failed) -> Response | Failure:
+    def _outcome(self, asked: _Asked, outcome: Reply | Failed) -> Response | Failure:
         """The outcome as the harness takes it."""
         if isinstance(outcome, Failed):
             mend = _mend(outcome)
             return Failure(asked.id, outcome.type, f"{outcome.message}: {mend}" if mend else outcome.message)
         self._note_server(outcome.served_by)
-        ended_empty = not outcome.text.strip() and outcome.finish_reason != "stop"
-        if outcome.finish_reason == "content_filter" or ended_empty:
-            advice = (
-                "; a reasoning model needs --model-args thinking_tokens"
-                if outcome.finish_reason == "length"
-                else ""
-            )
-            message = f"the reply has no text (finish_reason {outcome.finish_reason!r}){advice}"
-            if outcome.text.strip():
-                message = "the server's filter cut the reply (finish_reason 'content_filter')"
-            return Failure(asked.id, "no_text", message)
-        text = without_prefill(outcome.text, asked.prefill) if asked.prefill else outcome.text
+        lack = _lack(outcome)
+        if lack:
+            return Failure(asked.id, "no_text", lack)
         return Response(
             id=asked.id,
-            text=text,
+            text=self._echoes.without(outcome.text, asked.prefill),
             frame_times=asked.frame_times,
             prompt_tokens=outcome.prompt_tokens,
             new_tokens=outcome.completion_tokens,
@@ -257,11 +301,11 @@ class ChatServer:
     def _note_server(self, served_by: str | None) -> None:
         if served_by is None or served_by in self._served_by:
             return
-        if len(self._served_by) == 1:
+        if self._served_by:
             log.warning(
-                "%s: answers came from %s and now come from %s: this run mixes two models",
+                "%s: answers came from %s and now come from %s: this run mixes models",
                 self.name,
-                next(iter(self._served_by)),
+                ", ".join(self._served_by),
                 served_by,
             )
         self._served_by[served_by] = None
@@ -324,6 +368,20 @@ def _require_pillow() -> None:
 
 def _text(text: str) -> Part:
     return {"type": "text", "text": text}
+
+
+def _lack(reply: Reply) -> str | None:
+    """Why a reply is no answer; None where it is one, also where it was cut in its words."""
+    finish = reply.finish_reason
+    if finish == "content_filter" and reply.text.strip():
+        return "the server's filter cut the reply (finish_reason 'content_filter')"
+    said = _THOUGHT_END.split(reply.text)[-1]
+    thinks = _THOUGHT.search(said) is not None
+    if finish == "content_filter" or (finish != "stop" and (thinks or not said.strip())):
+        what = "was cut in its thoughts" if thinks else "has no text"
+        advice = "; a reasoning model needs --model-args thinking_tokens" if finish == "length" else ""
+        return f"the reply {what} (finish_reason {finish!r}){advice}"
+    return None
 
 
 def _mend(failed: Failed) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kangaroo_eval.chat import KEY_VARIABLE, EndpointConfig
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.options import positive, refuse_unknown
+from kangaroo_eval.options import flag, positive, refuse_unknown
 
 MODEL_ARGS = {
     "base_url": "address of the server, such as http://localhost:8000/v1 (default: OpenAI itself)",
@@ -106,7 +106,7 @@ def read_options(model_args: Mapping[str, Any]) -> ChatOptions:
         name: given[name] for name in ("image", "detail", "prefill", "token_limit") if name in given
     }
     found |= {name: positive(name, given[name]) for name in ("quality", "frame_size") if name in given}
-    found |= {name: _flag(name, given[name]) for name in ("keep_aspect", "times") if name in given}
+    found |= {name: flag(name, given[name]) for name in ("keep_aspect", "times") if name in given}
     if "thinking_tokens" in given:
         found["thinking_tokens"] = _whole("thinking_tokens", given["thinking_tokens"])
     if "drop" in given:
@@ -147,13 +147,6 @@ def endpoint_config(model: str, model_args: Mapping[str, Any]) -> EndpointConfig
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UserError(f"--model-args {name}={value}: choose one of {', '.join(choices)}")
-
-
-def _flag(name: str, value: str) -> bool:
-    found = {"1": True, "true": True, "0": False, "false": False}.get(value.lower())
-    if found is None:
-        raise UserError(f"--model-args {name}={value}: give 1 or 0")
-    return found
 
 
 def _whole(name: str, value: str) -> int:

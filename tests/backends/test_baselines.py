@@ -57,9 +57,10 @@ def said(model, *samples, **options):
 
 def test_majority_says_the_most_common_answer_and_the_first_of_equally_common_ones():
     model = load_model("majority")
-    model.study("one", [sample("1", "A"), sample("2", "C"), sample("3", "C")])
     model.study("two", [sample("4", "B"), sample("5", "A"), sample("6", None)])
-    assert said(model, sample("1", None), sample("6", None)) == ["C", "B"]
+    assert said(model, sample("6", None)) == ["B"]
+    model.study("one", [sample("1", "A"), sample("2", "C"), sample("3", "C")])
+    assert said(model, sample("1", None)) == ["C"]
     assert said(model, sample("1", None), prefill="Best option:(") == ["C)"]
 
 
@@ -81,17 +82,24 @@ def test_majority_counts_kinds_of_questions_apart_and_labels_by_their_place():
 
 
 def test_majority_needs_labels():
-    with pytest.raises(UserError, match="secret has no labels to count"):
+    with pytest.raises(UserError, match=r"^secret: no labels to count, such as that of 1$"):
         load_model("majority").study("secret", [sample("1", None)])
 
 
 @pytest.mark.parametrize("name", ["majority", "random"])
-def test_two_samples_of_one_id_are_refused_where_the_answer_would_differ(name):
+def test_each_task_is_learned_anew_whatever_ids_it_shares_with_another(name):
     model = load_model(name)
-    model.study("one", [sample("1", "A")])
-    model.study("again", [sample("1", "A"), sample("2", "A")])
-    with pytest.raises(UserError, match="two tasks of this run have a sample '1'"):
-        model.study("other", [sample("1", "C", "wxyz")])
+    tasks = {"one": [sample("1", "A"), sample("2", "A", ("x",))], "other": [sample("1", "C", "wxyz")]}
+    for task in (*tasks, *tasks):
+        model.study(task, tasks[task])
+        (answer,) = model.respond([asked("1")])
+        if name == "majority":
+            assert answer.text == {"one": "A", "other": "C"}[task]
+        else:
+            assert answer.guess == {"one": 3, "other": 4}[task]
+        if task == "other":
+            with pytest.raises(KeyError):  # what the other task's sample is worth is not known any more
+                list(model.respond([asked("2")]))
 
 
 # The expected value of a guess
@@ -102,7 +110,19 @@ def test_random_is_worth_one_among_the_possible_replies():
     samples = [sample("three", "A"), sample("two", "yes", ()), caption, sample("one", "A", ("only",))]
     model = load_model("random")
     model.study("task", samples)
-    assert [each.guess for each in model.respond(asked(each.id) for each in samples)] == [3, 2, 3, 1]
+    assert [each.guess for each in model.respond(asked(each.id) for each in samples)] == [3, 2, 3, 0]
+
+
+def test_random_gives_the_only_reply_that_there_is():
+    model = load_model("random")
+    model.study("task", [sample("1", "A", ("only",)), sample("2", "Caption A", ("Caption A: x",))])
+    answers = list(model.respond([asked("1"), asked("1", prefill="Best option:("), asked("2")]))
+    assert [(each.text, each.guess) for each in answers] == [("A", 0), ("A)", 0), ("Caption A", 0)]
+
+
+def test_random_refuses_a_caption_that_is_held_against_one_option():
+    with pytest.raises(UserError, match="open"):
+        load_model("random").study("t", [sample("1", "A", (), facts={"mc_question": "What?\nA. x"})])
 
 
 def test_random_never_finds_an_answer_that_is_no_option():
@@ -112,7 +132,9 @@ def test_random_never_finds_an_answer_that_is_no_option():
 
 
 def test_random_refuses_open_questions():
-    with pytest.raises(UserError, match=r"1 of 2 questions of talk are open, such as b, .* leave it out"):
+    with pytest.raises(
+        UserError, match=r"^talk: 1 of 2 questions are open, such as b, and cannot be guessed$"
+    ):
         load_model("random").study("talk", [sample("a", "A"), sample("b", "a dog", ())])
 
 
@@ -233,6 +255,7 @@ def inner(monkeypatch):
         return Made.model
 
     monkeypatch.setattr(blind, "load_model", load)
+    monkeypatch.setattr(blind, "model_loader", lambda name: load)
     return Made
 
 
@@ -287,7 +310,31 @@ def test_blind_says_that_weights_without_a_hash_are_not_told_apart(inner, caplog
     assert isinstance(model, Described) and model.notes == ("sees no video",)
 
 
-@pytest.mark.parametrize(("name", "words"), [("blind", "blind:NAME"), ("blind:random", "run random")])
+def test_blind_hands_on_what_earlier_calls_of_the_run_ended_with(inner):
+    load_model("blind:seeing").earlier({"usage": 1})
+    told = []
+    inner.model.earlier = told.append
+    load_model("blind:seeing").earlier({"usage": 1})
+    assert told == [{"usage": 1}]
+    del inner.model.earlier
+
+
+def test_blind_refuses_a_model_that_says_that_it_opens_videos(inner):
+    inner.model = type("Opening", (Seeing,), {"opens_videos": True})()
+    with pytest.raises(UserError, match="blind:own:x: own opens the video by itself and cannot be blinded"):
+        load_model("blind:own:x")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("blind", "blind:NAME"),
+        ("blind:random", "run random"),
+        ("blind:release:/nowhere", "release opens the video by itself and cannot be blinded"),
+        ("blind:blind:release:x/y", "release opens the video by itself and cannot be blinded"),
+        ("blind:nobody", "unknown model 'nobody'"),
+    ],
+)
 def test_blind_needs_a_model_that_sees(name, words):
     with pytest.raises(UserError, match=words):
         load_model(name)

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -27,9 +28,10 @@ from kangaroo_eval.backends import remote
 from kangaroo_eval.backends.prefill import without_prefill
 from kangaroo_eval.backends.remote_options import MODEL_ARGS, ChatOptions
 from kangaroo_eval.errors import RunFailed, UserError
-from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Described
-from kangaroo_eval.registry import load_model
-from kangaroo_eval.types import Cue, Failure, Frames, Request, Response, Video
+from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Continuing, Described
+from kangaroo_eval.registry import get_task, load_model
+from kangaroo_eval.scores import rule_scores
+from kangaroo_eval.types import Cue, Failure, Frames, Request, Response, Sample, Video
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("openai")
@@ -197,29 +199,104 @@ def test_parameters_can_be_renamed_raised_dropped_and_added(tmp_path):
     assert set(body_of(server)) == {"temperature", "seed", "model", "messages"}
 
 
+BEGINNING = "Best Option: ("
+THOUGHTS = "<think>Is it (A)?\nBest Option: (A) is wrong.</think>"
+
+
 @pytest.mark.parametrize(
     ("prefill", "text", "left"),
     [
         ("Best option:(", "Best option:(A) x", "A) x"),
         ("Best option:(", "Best option: (A)", "A)"),
         ("Best option:(", "(A) x", "A) x"),
-        ("Best option:(", "A) x", "A) x"),
-        ("Best option:(", "B", "B"),
-        ("Best option:(", "", ""),
-        ("Answer A", "A dog", "A dog"),
+        ("Best option:(", "**(A)** x", "A)** x"),
         ("Answer A", "Answer A dog", " dog"),
+        (BEGINNING, "best option:(B)", "B)"),
+        (BEGINNING, "**Best option:(B)**", "B)**"),
+        (BEGINNING, "**Best Option:** (B) the cat", "B) the cat"),
+        (BEGINNING, '"Best Option: (B)"', 'B)"'),
+        (BEGINNING, "Best Option (B) the cat", "B) the cat"),
+        (BEGINNING, "Answer: Best option:(D)", "D)"),
+        (BEGINNING, "**Answer:** Best option:(D)", "D)"),
+        (BEGINNING, "Sure!\n\nBest option: (D) x", "D) x"),
+        (BEGINNING, "Begin your answer with: Best Option: (\nBest Option: (C)", "C)"),
+        (BEGINNING, THOUGHTS + "\n\nBest Option: (B) x", "B) x"),
+        (BEGINNING, "(A)?\n</think>Best Option: (B)", "B)"),
+        (BEGINNING, THOUGHTS + "(B)", "B)"),
+        (BEGINNING, "Best Option: (B)\nI do not say: Best Option: (C)", "B)\nI do not say: Best Option: (C)"),
+        (BEGINNING, "Best Option: the dog", "the dog"),
+        (BEGINNING, "Best Option: A dog", "A dog"),
+        (BEGINNING, "Best Option: B) x", "B) x"),
+        (BEGINNING, "**Best Option:** B) x", "B) x"),
     ],
 )
 def test_readers_get_what_follows_the_prefill(prefill, text, left):
-    assert without_prefill(text, prefill) == left
+    assert without_prefill(text, prefill) == (left, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Best Option: B", "B)"),
+        ("best option:B\n", "B)\n"),
+        ("**Best Option: B**", "B)"),
+        ("Best Option: **B**", "B)"),
+        ("Best Option: B.", "B)"),
+        ("Best Option: B. The cat", "B) The cat"),
+        ("Best Option: B\nThe cat.", "B)\nThe cat."),
+        (THOUGHTS + "Best Option: B", "B)"),
+        ("Answer: Best Option: B", "B)"),
+    ],
+)
+def test_a_letter_gets_the_bracket_that_the_reply_did_not_open(text, left):
+    assert without_prefill(text, BEGINNING) == (left, True, True)
+
+
+@pytest.mark.parametrize(
+    ("prefill", "text"),
+    [
+        ("Best option:(", "A) x"),
+        ("Best option:(", "B"),
+        ("Best option:(", ""),
+        ("Answer A", "A dog"),
+        ("Answer A", "Answer Apple"),
+        (BEGINNING, "<think>x</think>B"),
+        (BEGINNING, "B.\n"),
+        (BEGINNING, "Answer: (B)"),
+        (BEGINNING, "The best option is B."),
+        (BEGINNING, "It shows (A) and not Best Option: (B)"),
+        (BEGINNING, "<think>\nBest Option: (A)"),
+        (BEGINNING, "<think>\nBest Option: (A)? No</think> It is C"),
+        ("**", "**B**"),
+    ],
+)
+def test_a_reply_without_the_prefill_is_not_changed(prefill, text):
+    assert without_prefill(text, prefill) == (text, False, False)
+
+
+@pytest.mark.parametrize("name", ["mlvu", "mvbench"])
+@pytest.mark.parametrize("echo", ["{}", "**{}**", "Answer: {}", "<think>(A)?</think>{}", "(B)"])
+@pytest.mark.parametrize("given", ["as given", "upper", "no bracket"])
+def test_official_rules_read_a_reply_that_repeats_the_prefill_in_its_own_way(name, echo, given):
+    task = get_task(name)
+    beginning = task.prefill.upper() if given == "upper" else task.prefill
+    said = beginning.rstrip(" (") + " B" if given == "no bracket" else beginning + "B) y"
+    text = without_prefill(echo.format(said), task.prefill).text
+    sample = Sample("1", Video("v.mp4"), "What?", ("x", "y", "z"), "B")
+    careful, official = rule_scores(task, sample, {"text": text})
+    assert (careful.value, official.value) == (1.0, 1.0), text
 
 
 def test_a_prefill_is_asked_for_in_words_or_set_and_the_record_says_which(caplog):
     request = asked(prefill="Best option:(")
     with fake(lambda messages: "Best option:(C) x") as server, load(server) as model:
-        first, second = model.respond([request, replace(request, id="2")])
+        first, second = in_order(model.respond([request, replace(request, id="2")]))
         assert model.settings["prefill"] == "asked for in words"
-    assert first.text == second.text == "C) x"
+        assert model.settings["prefill_echoes"] == {"cut": 2, "brackets_closed": 0}
+        server.reply = lambda messages: "Best option: C"
+        (third,) = model.respond([request])
+        assert model.settings["prefill_echoes"] == {"cut": 3, "brackets_closed": 1}
+    assert first.text == second.text == "C) x" and third.text == "C)"
     assert caplog.text.count("asked for in words") == 1, "said once"
     assert [message["role"] for message in body_of(server)["messages"]] == ["user"]
     assert question_of(body_of(server)["messages"]) == "What?\nBegin your answer with: Best option:("
@@ -234,10 +311,10 @@ def test_a_prefill_is_asked_for_in_words_or_set_and_the_record_says_which(caplog
     assert "continue_final_message" not in plain and plain["messages"][-1]["role"] == "user"
 
 
-# In order, with few videos held
+# As they are answered, with few videos held
 
 
-def test_answers_come_in_order_whatever_the_server_does():
+def test_every_answer_has_the_id_of_its_request_whatever_the_server_does():
     delays = random.Random(5)
 
     def reply(messages):
@@ -245,8 +322,46 @@ def test_answers_come_in_order_whatever_the_server_does():
 
     with fake(reply) as server, load(server, concurrency=6) as model:
         answers = list(model.respond(asked(str(n), prompt=f"Q{n}") for n in range(40)))
-    assert [(each.id, each.text) for each in answers] == [(str(n), f"Q{n}") for n in range(40)]
+    assert sorted((int(each.id), each.text) for each in answers) == [(n, f"Q{n}") for n in range(40)]
     assert 2 <= server.most_at_once <= 6
+
+
+def test_answers_come_as_they_are_made_and_a_slow_one_holds_up_none():
+    """Each of many videos: also the memory that a slow answer holds blocks nothing."""
+    let_go = threading.Event()
+    order = []
+
+    def reply(messages):
+        if question_of(messages) == "Q1":
+            assert let_go.wait(30)
+        return Step(question_of(messages))
+
+    with fake(reply) as server, load(server, concurrency=3) as model:
+        requests = (asked(str(n), picture_frames(seed=n), prompt=f"Q{n}") for n in range(20))
+        for answer in model.respond(requests):
+            order.append(answer.id)
+            assert answer.text == f"Q{answer.id}"
+            if len(order) == 19:
+                let_go.set()
+    assert order[-1] == "1" and sorted(map(int, order)) == list(range(20))
+
+
+@pytest.mark.parametrize("error_type", [KeyboardInterrupt, LookupError])
+def test_what_was_answered_while_the_next_video_was_decoded_is_not_lost(error_type):
+    def requests():
+        for number in range(3):
+            yield asked(str(number))
+        wait_for(lambda: model.settings["usage"]["completion_tokens"] >= before + 3)
+        time.sleep(0.1)
+        raise error_type
+
+    with fake() as server, load(server, concurrency=4) as model:
+        before = model.settings["usage"]["completion_tokens"]
+        got = []
+        with pytest.raises(error_type):
+            for answer in model.respond(requests()):
+                got.append(answer.id)
+    assert sorted(got) == ["0", "1", "2"]
 
 
 def test_no_more_videos_are_read_than_can_be_asked_about_and_none_is_kept():
@@ -300,6 +415,10 @@ def test_leaving_early_cancels_what_is_in_flight_and_closing_ends_the_thread():
         assert not any(thread.name == "endpoint" for thread in set(threading.enumerate()) - before)
 
 
+def in_order(outcomes):
+    return sorted(outcomes, key=lambda outcome: int(outcome.id))
+
+
 def wait_for(condition, seconds: float = 20.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -336,6 +455,11 @@ def test_a_passing_fault_costs_nobody_anything(step):
         (Step(text=None, finish_reason="content_filter"), "no_text", "content_filter"),
         (Step(text="I c", finish_reason="content_filter"), "no_text", "filter cut the reply"),
         (Step(text="\n", finish_reason="length"), "no_text", "no text"),
+        (Step(text="<think>It is B, for", finish_reason="length"), "no_text", "args thinking_tokens"),
+        (Step(text="<Think>x</Think>\n", finish_reason="length"), "no_text", "args thinking_tokens"),
+        (Step(text="<think>x</think>\n<think>y", finish_reason="length"), "no_text", "in its thoughts"),
+        (error(403, "moderation"), "http_403", "HTTP 403: moderation"),
+        (error(404, "image file not found"), "http_404", "HTTP 404: image file not found"),
     ],
 )
 def test_a_fault_that_stays_fails_its_own_request_only(step, kind, words):
@@ -343,7 +467,7 @@ def test_a_fault_that_stays_fails_its_own_request_only(step, kind, words):
         return step if question_of(messages) == "Q2" else "B"
 
     with fake(reply) as server, load(server, timeout=0.5 if step is HANG else 30, retries=1) as model:
-        outcomes = list(model.respond(asked(str(n), prompt=f"Q{n}") for n in range(5)))
+        outcomes = in_order(model.respond(asked(str(n), prompt=f"Q{n}") for n in range(5)))
     assert [type(each) for each in outcomes] == [Response, Response, Failure, Response, Response]
     failed = outcomes[2]
     assert (failed.id, failed.kind) == ("2", kind) and words in failed.message
@@ -351,7 +475,13 @@ def test_a_fault_that_stays_fails_its_own_request_only(step, kind, words):
 
 @pytest.mark.parametrize(
     ("step", "text"),
-    [(EMPTY, ""), (CUT, "Score: 4, becau"), (Step("<think>x</think>A"), "<think>x</think>A")],
+    [
+        (EMPTY, ""),
+        (CUT, "Score: 4, becau"),
+        (Step("<think>x</think>A"), "<think>x</think>A"),
+        (Step("<think>x</think>A, beca", finish_reason="length"), "<think>x</think>A, beca"),
+        (Step("<think>the model stopped here"), "<think>the model stopped here"),
+    ],
 )
 def test_an_empty_answer_that_the_model_ended_a_cut_one_and_thoughts_are_kept_as_they_are(step, text):
     with fake(lambda messages: step) as server, load(server) as model:
@@ -379,6 +509,38 @@ def test_a_key_that_expires_ends_the_run_keeps_what_was_answered_and_blames_no_r
                 next(model.respond([asked()]))
             assert len(server.chats) == sent, "nothing more is sent"
     assert caught.value.exit_code == 2 and KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_key_that_expires_with_the_last_request_ends_the_run_too(count):
+    with fake() as server, load(server, concurrency=1) as model:
+        server.script += [*[Step("B")] * (count - 1), error(401)]
+        stream = model.respond(asked(str(n)) for n in range(count))
+        assert [next(stream).text for _ in range(count - 1)] == ["B"] * (count - 1)
+        with pytest.raises(RunFailed, match="API key"):
+            next(stream)
+
+
+def test_a_video_that_the_server_will_not_look_at_costs_its_questions_and_many_such_end_the_run():
+    """Its questions are asked one after the other, as in a run."""
+
+    def reply(messages):
+        return error(403, "moderation") if question_of(messages) == "bad" else "B"
+
+    def about(name, prompt):
+        frames = picture_frames()
+        return [asked(f"{name}-{n}", frames, prompt, siblings=4 - n) for n in range(5)]
+
+    with fake(reply) as server, load(server, concurrency=1) as model:
+        kinds = [type(each) for each in model.respond([*about("1", "bad"), *about("2", "bad"), asked()])]
+        assert kinds == [Failure] * 10 + [Response] and len(server.chats) == 11
+        got = []
+        with pytest.raises(
+            RunFailed, match=r"answered before and now refuses one request after another .HTTP 403"
+        ):
+            for each in model.respond(request for name in "3456" for request in about(name, "bad")):
+                got.append(each)
+        assert len(got) == 10 and len(server.chats) <= 11 + 12
 
 
 # A whole run
@@ -428,8 +590,53 @@ def test_one_failing_request_of_twelve_is_one_failure_and_the_next_run_asks_only
     settings = record["model"]["settings"]
     assert settings["usage"]["requests"] == 14 and settings["served_by"] == ["vlm-2024-01-01"]
     assert record["model"]["hash"] == model.model_hash and settings["weights"].startswith("unknown")
-    ids = [line["id"] for line in answers]
-    assert ids == sorted(ids), "the journal is in the benchmark's order"
+
+
+def test_the_journal_has_each_answer_as_soon_as_it_is_made(made, tmp_path):
+    """The first question is slow; all that are answered meanwhile are on the disk before it is."""
+    path = tmp_path / "run/videomme.answers.jsonl"
+    arrived, completed = [], []
+
+    def reply(messages):
+        name = re.search(r"Question ([-0-9]+)\?", question_of(messages))[1]
+        arrived.append(name)
+        if name == arrived[0]:
+            wait_for(lambda: path.exists() and len(lines(path)) == 11, 60)
+        completed.append(name)
+        return name
+
+    with fake() as server, load(server, concurrency=2) as model:
+        server.reply = reply
+        options = {"frames": 4, "data": "real", "data_root": made, "workers": 1, "output": tmp_path / "run"}
+        evaluate("videomme", model, **options)
+    answers = lines(path)
+    assert [line["id"] for line in answers] == completed and sorted(completed) == sorted(arrived)
+    assert all(line["text"] == line["id"] for line in answers)
+    assert completed[-1] == arrived[0]
+
+
+def test_a_run_that_another_served_model_goes_on_with_says_so_and_counts_both_calls(made, tmp_path, caplog):
+    """Each call has a model of its own, as two processes have."""
+
+    def call(limit):
+        with load(server, price="1:2") as model:
+            options = {"frames": 4, "data": "real", "data_root": made, "workers": 1, "limit": limit}
+            evaluate("videomme", model, output=tmp_path / "run", **options)
+        record = json.loads((tmp_path / "run/run.json").read_text())["model"]
+        return record["notes"], record["settings"]["served_by"], record["settings"]["usage"]
+
+    name = "m-1"
+    with fake(lambda messages: Step("C", served_by=name)) as server:
+        notes, served_by, used = call(2)
+        assert (notes, served_by, used["requests"]) == ([], ["m-1"], 3)
+        name = "m-2"
+        with caplog.at_level(logging.WARNING):
+            notes, served_by, used = call(6)
+    assert (notes, served_by) == (["answers of 2 models are mixed: m-1, m-2"], ["m-1", "m-2"])
+    assert "came from m-1 and now come from m-2" in caplog.text
+    # Each call tried the server out first.
+    assert (used["requests"], used["completion_tokens"]) == (3 + 5, 8)
+    assert used["cost"] == pytest.approx((used["prompt_tokens"] + 2 * 8) / 1e6)
 
 
 CLI = "import sys; from kangaroo_eval.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -522,10 +729,37 @@ def test_another_model_behind_the_same_name_is_said_once(caplog):
     with fake() as server, load(server, concurrency=1) as model:
         server.script += [Step("B", served_by=name) for name in ("m-1", "m-1", "m-2", "m-1", "m-2")]
         with caplog.at_level(logging.WARNING):
-            list(model.respond(asked(str(n)) for n in range(5)))
+            list(model.respond([asked()]))
+            assert model.notes == ()
+            list(model.respond(asked(str(n)) for n in range(4)))
         assert model.settings["served_by"] == ["m-1", "m-2"]
-    assert caplog.text.count("this run mixes two models") == 1
+        assert model.notes == ("answers of 2 models are mixed: m-1, m-2",)
+    assert caplog.text.count("this run mixes models") == 1
     assert "came from m-1 and now come from m-2" in caplog.text
+
+
+def test_a_run_goes_on_from_its_earlier_calls_and_counts_nothing_twice():
+    with fake() as server, load(server, price="1:1") as model:
+        list(model.respond([asked()]))
+        first = json.loads(json.dumps(model.settings))
+        model.earlier(first)
+        assert model.settings == first, "the same model goes on with its own run"
+        list(model.respond([asked()]))
+        assert model.settings["usage"]["requests"] == first["usage"]["requests"] + 1 == 3
+        model.earlier({})
+        assert model.settings["served_by"] == [] and model.settings["usage"]["requests"] == 0
+        assert model.settings["usage"]["cost"] == 0
+        model.earlier({"usage": {"requests": "x", "retries": True}, "served_by": "m", "prefill_echoes": 3})
+        assert model.settings["usage"]["requests"] == model.settings["usage"]["retries"] == 0
+        assert model.settings["served_by"] == []
+    with fake() as server, load(server) as model:
+        model.earlier({**first, "prefill_echoes": {"cut": 2, "brackets_closed": 1}})
+        assert isinstance(model, Continuing)
+        assert model.settings["usage"]["requests"] == 3, "this one was tried out with one request"
+        assert model.settings["usage"]["cost"] is None, "nobody knows what the second call cost"
+        assert model.settings["prefill_echoes"] == {"cut": 2, "brackets_closed": 1}
+        list(model.respond([asked()]))
+        assert model.settings["served_by"] == ["vlm-2024-01-01"] and model.notes == ()
 
 
 # Wrong use

@@ -148,6 +148,10 @@ def test_what_stands_around_the_question_goes_before_it_and_a_prefill_is_asked_f
     (answer,) = model.respond([request])
     assert model.model.calls[0]["query"] == "Watch.\na line\nWhat?\nBegin your answer with: Best option:("
     assert answer.text == "C) the cat"
+    assert model.settings["prefill_echoes"] == {"cut": 1, "brackets_closed": 0}
+    model.earlier({"prefill_echoes": {"cut": 4, "brackets_closed": 2}})
+    list(model.respond([request]))
+    assert model.settings["prefill_echoes"] == {"cut": 5, "brackets_closed": 2}
     assert model.settings["prefill"] == "asked for in words"
 
 
