@@ -21,15 +21,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import json
 import logging
-import math
-import os
 import random
 import threading
 import time
-from collections.abc import Coroutine, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Hashable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +46,7 @@ from kangaroo_eval.chat import (
 )
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.reply_cache import ReplyCache, cache_key, canonical, get
+from kangaroo_eval.wire import cost, error_message, reason, retry_after, text_of
 
 if TYPE_CHECKING:
     import openai
@@ -137,7 +135,7 @@ class Endpoint:
         """USD that the reply cost now, nothing when cached; None without a price or token counts."""
         if self.config.price is None or reply.prompt_tokens is None or reply.completion_tokens is None:
             return None
-        return 0.0 if reply.cached else _cost(self.config.price, reply.prompt_tokens, reply.completion_tokens)
+        return 0.0 if reply.cached else cost(self.config.price, reply.prompt_tokens, reply.completion_tokens)
 
     def ask(self, ask: Ask) -> Reply | Failed:
         """The reply, from the cache if it is there; waits for it."""
@@ -274,7 +272,7 @@ class Endpoint:
         except openai.APIStatusError as error:
             return self._turned_down(error, ask)
         except openai.APIConnectionError as error:
-            return _Try(Failed("connection", self._line(_reason(error)), permanent=False))
+            return _Try(Failed("connection", self._line(reason(error)), permanent=False))
         outcome = self._read(raw.http_response.content, time.monotonic() - began)
         if isinstance(outcome, Reply) or outcome.type == "no_text":  # key and model are right
             self._answered = True
@@ -284,7 +282,7 @@ class Endpoint:
     def _turned_down(self, error: openai.APIStatusError, ask: Ask) -> _Try:
         """What an HTTP error status means."""
         status = error.status_code
-        said = _error_message(error.body) or error.response.text or "no reason given"
+        said = error_message(error.body) or error.response.text or "no reason given"
         if status == 401:
             # The server's own text is left out: it often shows part of the key.
             kind, message = "http_401", "HTTP 401: the server refuses the API key"
@@ -300,7 +298,7 @@ class Endpoint:
         if kind == "quota" or status in BREAKING or (status in DOUBTFUL and doubted):
             self._refusal = self._refusal or failed
             self._refused.set()
-        return _Try(failed, _retry_after(error.response.headers))
+        return _Try(failed, retry_after(error.response.headers))
 
     def _read(self, content: bytes, seconds: float) -> Reply | Failed:
         """The reply in a body that came with status 200."""
@@ -316,12 +314,12 @@ class Endpoint:
         self._meter(prompt_tokens, completion_tokens)
         choices = get(body, "choices")
         if not isinstance(choices, list) or not choices:
-            said = _error_message(get(body, "error"))
+            said = error_message(get(body, "error"))
             return Failed(
                 "malformed", self._line(f"the reply has no choices {said}".strip()), permanent=False
             )
         finish = self._name(get(choices[0], "finish_reason"))
-        text = _text(get(get(choices[0], "message"), "content"))
+        text = text_of(get(get(choices[0], "message"), "content"))
         if text is not None:
             served_by = self._name(get(body, "model"))
             text = self._hide(text)
@@ -346,8 +344,8 @@ class Endpoint:
         )
         if self.config.price is not None:
             used = self._usage
-            cost = _cost(self.config.price, used.prompt_tokens, used.completion_tokens)
-            self._usage = replace(used, cost=cost)
+            spent = cost(self.config.price, used.prompt_tokens, used.completion_tokens)
+            self._usage = replace(used, cost=spent)
 
     def _hide(self, text: str) -> str:
         """The text without the API key. A short "key" is a placeholder such as "EMPTY", and may be a word."""
@@ -420,47 +418,3 @@ def _client(config: EndpointConfig) -> openai.AsyncOpenAI:
     if config.base_url is not None:  # from the environment, and nobody else's business
         client.organization = client.project = None
     return client
-
-
-def _reason(error: BaseException) -> str:
-    """Why there was no connection: what lies deepest, for the package only says "Connection error."."""
-    while cause := error.__cause__ or error.__context__:
-        error = cause
-    if isinstance(error, ConnectionError) and error.errno:
-        return os.strerror(error.errno)
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from a Retry-After header in either of its forms: seconds or a date."""
-    value = headers.get("retry-after", "")
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if not math.isnan(seconds) else None
-
-
-def _text(content: object) -> str | None:
-    """The text of a message, which may come in parts; None where there is none, or a part is no text."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    found = [get(part, "text") for part in parts if get(part, "type") == "text"]
-    texts = [text for text in found if isinstance(text, str)]
-    return "".join(texts) if texts and len(texts) == len(parts) else None
-
-
-def _error_message(body: object) -> str:
-    """The message in an error body, in the shapes that servers give it."""
-    if isinstance(body, str):
-        return body
-    said = get(body, "message") or get(body, "detail") or get(body, "error")
-    return said if isinstance(said, str) else json.dumps(body) if body else ""
-
-
-def _cost(price: tuple[float, float], prompt_tokens: int, completion_tokens: int) -> float:
-    return (prompt_tokens * price[0] + completion_tokens * price[1]) / 1e6

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kangaroo_eval.model.adapter import KangarooModel
+    from kangaroo_eval.model.assemble import from_components
     from kangaroo_eval.model.config import (
         KangarooConfig,
         KangarooVisionConfig,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         kangaroo_135m,
         kangaroo_tiny,
     )
-    from kangaroo_eval.model.convert import from_components
     from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
     from kangaroo_eval.model.processing import KangarooProcessor
     from kangaroo_eval.model.vision import KangarooVisionModel
@@ -38,7 +38,7 @@ _EXPORTS = {
     "KangarooProcessor": "processing",
     "KangarooVisionConfig": "config",
     "KangarooVisionModel": "vision",
-    "from_components": "convert",
+    "from_components": "assemble",
     "kangaroo_135m": "config",
     "kangaroo_8b": "config",
     "kangaroo_tiny": "config",

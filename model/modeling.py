@@ -111,7 +111,7 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
     @classmethod
     def from_components(cls, vision: str | Path, llm: str | Path, **options: Any) -> Any:
         """The start of stage I from two public checkpoints: `kangaroo_eval.model.from_components`."""
-        from kangaroo_eval.model.convert import from_components
+        from kangaroo_eval.model.assemble import from_components
 
         return from_components(vision, llm, **options)
 

@@ -33,6 +33,7 @@ from fake_server import (
 )
 
 from kangaroo_eval import endpoint as module
+from kangaroo_eval import wire
 from kangaroo_eval.endpoint import Ask, Endpoint, EndpointConfig, Failed, Message, Reply, Usage
 from kangaroo_eval.errors import UserError
 
@@ -235,9 +236,9 @@ def test_a_server_that_wants_an_hour_is_not_waited_for():
 
 def test_retry_after_may_be_a_date_and_nonsense_is_no_wait():
     at = email.utils.formatdate(time.time() + 100, usegmt=True)
-    assert 97 < module._retry_after({"retry-after": at}) <= 100
-    assert module._retry_after({"retry-after": email.utils.formatdate(0, usegmt=True)}) == 0
-    assert [module._retry_after({"retry-after": text}) for text in ("soon", "nan", "")] == [None] * 3
+    assert 97 < wire.retry_after({"retry-after": at}) <= 100
+    assert wire.retry_after({"retry-after": email.utils.formatdate(0, usegmt=True)}) == 0
+    assert [wire.retry_after({"retry-after": text}) for text in ("soon", "nan", "")] == [None] * 3
 
 
 def test_the_wait_doubles_with_jitter_over_its_whole_span(monkeypatch):

@@ -24,7 +24,7 @@ from components import (
 from safetensors.torch import load_file, save_file
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.model import convert
+from kangaroo_eval.model import assemble, convert
 from kangaroo_eval.model.config import VISUAL_TOKENS, VideoLayout, kangaroo_135m
 from kangaroo_eval.model.generation import stop_ids
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration, WeightsError
@@ -61,8 +61,8 @@ def test_from_components(vision, llm):
 
 def test_the_dtype_is_everywhere_but_in_the_rotary_frequencies(vision, llm):
     """Rotary frequencies in bf16 turn the keys of a long video to anywhere."""
-    full = convert.from_components(vision, llm, frame_size=56)
-    half = convert.from_components(vision, llm, frame_size=56, dtype=torch.bfloat16)
+    full = assemble.from_components(vision, llm, frame_size=56)
+    half = assemble.from_components(vision, llm, frame_size=56, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
     frequencies = half.llm.model.rotary_emb.inv_freq
     assert frequencies.dtype == torch.float32
@@ -72,7 +72,7 @@ def test_the_dtype_is_everywhere_but_in_the_rotary_frequencies(vision, llm):
 @pytest.mark.parametrize("tied", [False, True])
 def test_saved_and_loaded_it_answers_identically(tmp_path, vision, tied):
     folder = write_llm(tmp_path / "llm", tie_word_embeddings=tied)
-    model = convert.from_components(vision, folder, frame_size=56).eval()
+    model = assemble.from_components(vision, folder, frame_size=56).eval()
     processor = KangarooProcessor.for_components(folder, model.config)
     model.save_pretrained(tmp_path / "saved")
     processor.save_pretrained(tmp_path / "saved")
@@ -173,26 +173,26 @@ def test_a_tokenizer_that_does_not_fit_is_named(tmp_path, vision, llm):
     folder = Path(shutil.copytree(llm, tmp_path / "llm"))
     make_tokenizer(("<s>", "</s>"), "<s>", "</s>").save_pretrained(folder)
     with pytest.raises(UserError, match=r"no known chat format.*llama-3.*chatml"):
-        convert.from_components(vision, folder, frame_size=56)
+        assemble.from_components(vision, folder, frame_size=56)
     make_tokenizer(("<|im_start|>", "<|im_end|>", *(f"<{i}>" for i in range(9)))).save_pretrained(folder)
     with pytest.raises(UserError, match="has the id 266, but the embedding table ends at 258"):
-        convert.from_components(vision, folder, frame_size=56)
+        assemble.from_components(vision, folder, frame_size=56)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
     with pytest.raises(UserError, match="no usable tokenizer"):
-        convert.from_components(vision, folder, frame_size=56)
+        assemble.from_components(vision, folder, frame_size=56)
 
 
 def test_control_tokens_and_stop_ids_come_from_the_tokenizer(tmp_path, vision, llm):
     """ChatML: five ids behind the table. Llama-3: its reserved tokens under new names."""
-    model = convert.from_components(vision, llm, frame_size=56)
+    model = assemble.from_components(vision, llm, frame_size=56)
     assert (
         model.config.control_token_ids == list(range(259, 264)) and model.config.text_config.vocab_size == 259
     )
     assert model.generation_config.eos_token_id == [0, 2]
     assert model.generation_config.suppress_tokens == model.config.control_token_ids
     third = write_llm(tmp_path / "l3", llama_3_tokenizer(), eos_token_id=[1, 4])
-    other = convert.from_components(vision, third, frame_size=56)
+    other = assemble.from_components(vision, third, frame_size=56)
     assert other.config.control_token_ids == [5, 6, 7, 8, 9]
     assert other.generation_config.eos_token_id == [1, 4]
     assert KangarooProcessor.for_components(third, other.config).token_id(VISUAL_TOKENS[0]) == 5
@@ -232,7 +232,7 @@ def test_smollm2_from_its_gguf(tmp_path):
     (file,) = folder.glob("*.gguf")
     small_vision().save_pretrained(tmp_path / "vision")
     torch.manual_seed(0)
-    model = convert.from_components(tmp_path / "vision", folder, frame_size=56).eval()
+    model = assemble.from_components(tmp_path / "vision", folder, frame_size=56).eval()
     processor = KangarooProcessor.for_components(file, model.config)
     preset = kangaroo_135m()
     assert model.config.control_token_ids == preset.control_token_ids
@@ -302,12 +302,12 @@ def test_options_that_would_make_another_model_are_refused(vision, llm, options,
     """A slip in an option's name trains the wrong stage."""
     given = {"vision": vision, "llm": llm, "frame_size": 56, **options}
     with pytest.raises(UserError, match=re.escape(told)) as error:
-        convert.from_components(**given)
+        assemble.from_components(**given)
     assert "\n" not in str(error.value)
 
 
 def test_the_context_is_the_llms_own_or_as_long_as_asked(vision, llm):
-    own = convert.from_components(vision, llm, frame_size=56).config.text_config.max_position_embeddings
-    model = convert.from_components(vision, llm, frame_size=56, max_position_embeddings=own + 7)
+    own = assemble.from_components(vision, llm, frame_size=56).config.text_config.max_position_embeddings
+    model = assemble.from_components(vision, llm, frame_size=56, max_position_embeddings=own + 7)
     assert model.config.text_config.max_position_embeddings == own + 7
     assert model.llm.config.max_position_embeddings == own + 7

@@ -12,7 +12,7 @@ from components import MODEL_ARGS, one_line, same_encoder, small_vision, write_l
 from safetensors.torch import load_file, save_file
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.model import convert
+from kangaroo_eval.model import assemble, convert
 from kangaroo_eval.model.config import VIDEO_TOKEN, KangarooVisionConfig
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration, WeightsError
 from kangaroo_eval.model.processing import KangarooProcessor
@@ -206,7 +206,7 @@ def test_what_is_no_encoder_is_named(tmp_path, llm):
 def test_positions_are_baked(tmp_path, vision, llm):
     """A table for 448 pixels encodes 448-pixel frames as the resampled one did, and survives the disk."""
     options = {"frame_size": 448, "patchify": False}
-    plain = convert.from_components(vision, llm, **options)
+    plain = assemble.from_components(vision, llm, **options)
     baked = KangarooForConditionalGeneration.from_components(vision, llm, image_size=448, **options)
     assert baked.vision.position_embedding.shape == (1, 1025, 16)
     assert baked.config.vision_config.image_size == 448
@@ -244,7 +244,7 @@ def offline(tmp_path, monkeypatch):
 def test_hub_ids_are_read_from_the_cache(offline, vision, llm):
     fill_cache(offline, "timm/eva02.merged2b", vision)
     fill_cache(offline, "someone/llama", llm)
-    model = convert.from_components("timm/eva02.merged2b", "someone/llama", frame_size=224)
+    model = assemble.from_components("timm/eva02.merged2b", "someone/llama", frame_size=224)
     assert same_encoder(model.vision)
     assert model.config.provenance["vision"]["source"] == "timm/eva02.merged2b"
     processor = KangarooProcessor.for_components("someone/llama", model.config)
