@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 TASK_GROUP = "kangaroo_eval.tasks"
 ALIAS_GROUP = "kangaroo_eval.task_aliases"
 MODEL_GROUP = "kangaroo_eval.models"
+EXTRAS = ("hf", "openai")
+"""Models with an extra of their own; our others need the extra `model`."""
 OURS = "kangaroo-eval"
 """The distribution whose names no plug-in takes away."""
 
@@ -257,7 +259,8 @@ def _resolved(what: str, name: str, reference: str) -> Any:
         return resolve(reference)
     except ModuleNotFoundError as error:
         ours = reference.startswith("kangaroo_eval.")
-        mend = "pip install 'kangaroo-eval[model]'" if ours else f"pip install it for {reference}"
+        extra = name if name in EXTRAS else "model"
+        mend = f"pip install 'kangaroo-eval[{extra}]'" if ours else f"pip install it for {reference}"
         raise cannot_import(f"{what} {name!r}", error, mend) from error
     except (Exception, SystemExit) as error:
         raise UserError(

@@ -278,3 +278,13 @@ def test_a_torchvision_of_another_torch_is_named(monkeypatch):
         UserError, match=r"'kangaroo-tiny' cannot be loaded \(operator torchvision::nms.*uninstall it$"
     ):
         registry.model_loader("kangaroo-tiny")
+
+
+@pytest.mark.parametrize(("name", "extra"), [("hf", "hf"), ("openai", "openai"), ("release", "model")])
+def test_an_absent_package_is_mended_by_the_models_own_extra(monkeypatch, name, extra):
+    def fail(reference):
+        raise ModuleNotFoundError("No module named 'PIL'", name="PIL")
+
+    monkeypatch.setattr(registry, "resolve", fail)
+    with pytest.raises(UserError, match=rf"needs the package 'PIL': pip install 'kangaroo-eval\[{extra}\]'"):
+        registry.model_loader(name)
