@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,13 +31,14 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name) is not None
 
 
-def download(repo: str) -> Path:
-    """The folder of the hub's cache that holds `repo`, fetched where it is not there yet. UserError says why not.
+def download(repo: str, patterns: Sequence[str] = PATTERNS) -> Path:
+    """The folder of the hub's cache that holds the files of `repo` that fit the `patterns`, fetched where they are not
+    there yet. UserError says why not.
 
     With HF_HUB_OFFLINE set only the cache is looked at.
     """
     try:
-        return Path(snapshot_download(repo, allow_patterns=list(PATTERNS)))
+        return Path(snapshot_download(repo, allow_patterns=list(patterns)))
     except GatedRepoError as error:
         raise UserError(
             f"{repo}: a gated repository; ask for access at {constants.ENDPOINT}/{repo}, then run: hf auth login"

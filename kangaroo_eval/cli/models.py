@@ -93,17 +93,21 @@ def _check(name: str) -> None:
 
 
 def _config(kind: str, arg: str) -> KangarooConfig | None:
-    """The configuration of a Kangaroo; None for the other models, and for `kangaroo` without a folder."""
+    """The configuration of a Kangaroo (of a repository of the hub its config.json alone is fetched); None for the
+    other models, and for `kangaroo` without an ARG."""
     if kind not in (*SHAPES, "kangaroo", "kangaroo-tiny"):
         return None
     try:
-        from kangaroo_eval.model import checkpoint, config
+        from kangaroo_eval.model import checkpoint, config, hub
     except ModuleNotFoundError as error:
         raise cannot_import(f"model {kind!r}", error, "pip install 'kangaroo-eval[model]'") from error
     if kind in SHAPES and arg:
         raise UserError(f"{kind}:{arg}: {kind} has no weights of its own; give kangaroo:{arg}")
     if arg:
-        return checkpoint.read_config(Path(arg).expanduser())
+        folder = Path(arg).expanduser()
+        if not folder.exists() and hub.is_hub_id(arg):
+            folder = hub.download(arg, ["config.json"])
+        return checkpoint.read_config(folder)
     presets = {
         "kangaroo-8b": config.kangaroo_8b,
         "kangaroo-135m": config.kangaroo_135m,

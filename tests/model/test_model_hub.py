@@ -12,6 +12,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
+from kangaroo_eval.cli import main
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.identity import of_folder
 from kangaroo_eval.model import card, loading
@@ -193,3 +194,11 @@ def test_the_classes_load_from_the_hub_too(published, network):
     loaded = KangarooForConditionalGeneration.from_pretrained("fox/kangaroo")
     assert loaded.count_parameters() == network.count_parameters()
     assert KangarooProcessor.from_pretrained("fox/kangaroo").layout == network.config.layout
+
+
+def test_the_memory_of_a_repository_takes_its_configuration_alone(published, capsys):
+    assert main(["models", "show", "kangaroo:fox/kangaroo", "--frames", "4"]) == 0
+    assert "4 frames of 64 px" in capsys.readouterr().out
+    assert published.served and set(published.served) == {"config.json"}
+    assert main(["models", "show", "kangaroo:fox/none"]) == 1
+    assert "no repository of this name" in capsys.readouterr().err
