@@ -319,6 +319,7 @@ def test_a_conversation_at_a_terminal(video, tmp_path):
     talk.shows(f"2. {CHINESE}")  # a video that is refused changes nothing
     talk.type("/help\n")
     talk.shows("/save FILE")
+    time.sleep(0.5)  # a signal in the instant before readline waits is seen with the next key only
     talk.type("\x03")
     talk.shows("Ctrl-D leaves")
     talk.type("\x04")

@@ -314,6 +314,11 @@ def compiler() -> None:
         pytest.skip("torch.compile needs a C++ compiler")
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():
         pytest.skip("torch.compile needs Python's headers")
+    if torch.__version__ < (
+        2,
+        12,
+    ):  # "'tmp2' was not declared in this scope", in what torch 2.11 writes itself
+        pytest.skip("torch before 2.12 writes C++ for the CPU that does not compile")
 
 
 @pytest.mark.slow
