@@ -146,6 +146,8 @@ class Answering:
         for request, decoded, _ in list(self.waiting.values()):
             try:
                 (response,) = self.model.respond(iter([dataclasses.replace(request, siblings=0)]))
+                if getattr(response, "id", request.id) != request.id:
+                    raise LookupError(f"asked {request.id} alone, it answered {response.id!r}")
                 self._take(response)
             except UserError:
                 raise

@@ -373,3 +373,22 @@ def test_a_quiet_run_that_fails_says_why(data, tmp_path, monkeypatch, capsys):
     out, errors = capsys.readouterr()
     assert out == "" and "videomme: no answer for 6 request_failed." in errors
     assert "6 x http_500, such as: down" in errors and "coverage below 99 %" in errors
+
+
+def test_a_question_asked_alone_is_answered_under_its_own_id(data, tmp_path):
+    """After a batch failed all its questions wait, and an answer to one must not be taken for another's."""
+
+    class Confused(Scripted):
+        def respond(self, requests):
+            for request in requests:
+                batch = [request]
+                while batch[-1].siblings:
+                    batch.append(next(requests))
+                if len(batch) > 1:
+                    raise RuntimeError("batch too large")
+                yield Response("001-3" if request.id == "001-1" else request.id, "C", (), 0, 0, 0.0)
+
+    results = go(Confused(None), data, tmp_path / "run", min_coverage=0.5)
+    assert results["videomme"]["statuses"] == {"request_failed": 1, "ok": 11}
+    (failed,) = [x for x in lines(tmp_path / "run/videomme.answers.jsonl") if x["status"] != "ok"]
+    assert failed["id"] == "001-1" and "it answered '001-3'" in failed["error"]["message"]
