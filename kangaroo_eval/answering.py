@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -12,6 +11,14 @@ from typing import Any, NamedTuple
 
 from kangaroo_eval import journal
 from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.foreign import (
+    checked,
+    checked_losses,
+    kind_and_message,
+    one_line,
+    raise_interrupt,
+    trace_of,
+)
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, ask, frames_of
@@ -24,8 +31,6 @@ log = logging.getLogger(__name__)
 # A model that fails this often in a row is broken; asking it the remaining questions would only burn hours.
 FAILURES_IN_A_ROW = 10
 FAILED_VIDEOS = 3
-# Every which value of a video's pixels is compared before and after a model had them.
-TRACED = 1009
 # The kind of a `Failure` that says that the model cannot do what this request asks.
 UNSUPPORTED = "unsupported"
 
@@ -108,6 +113,9 @@ class Answering:
         try:
             while not self._drain(stream):
                 pass
+        except BaseException as error:
+            raise_interrupt(error)
+            raise
         finally:
             stream.close()
 
@@ -121,12 +129,13 @@ class Answering:
             raise
         except (Exception, SystemExit) as error:
             # A model is foreign code and may raise anything; what it was asked is asked again, one by one.
+            raise_interrupt(error)
             self._stop_if_broken()
             if not self.waiting:
                 raise RunFailed(
-                    f"{self.model.name} failed without being asked anything: {_one_line(error)}"
+                    f"{self.model.name} failed without being asked anything: {one_line(error)}"
                 ) from error
-            log.warning("%s failed on %d requests: %s", self.model.name, len(self.waiting), _one_line(error))
+            log.warning("%s failed on %d requests: %s", self.model.name, len(self.waiting), one_line(error))
             self._ask_singly()
             return False
         self._stop_if_broken()
@@ -152,11 +161,13 @@ class Answering:
             except UserError:
                 raise
             except MemoryError as error:
+                raise_interrupt(error)
                 del self.waiting[request.id]
-                self._failed(request, decoded, "oom", *_named(error))
+                self._failed(request, decoded, "oom", *kind_and_message(error))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, as above
+                raise_interrupt(error)
                 del self.waiting[request.id]
-                self._failed(request, decoded, "request_failed", *_named(error))
+                self._failed(request, decoded, "request_failed", *kind_and_message(error))
 
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
@@ -207,7 +218,7 @@ class Answering:
                 frames = _repeated(decoded.frames, self.plan.task.repeat_frames)
                 for index, sample in enumerate(group):
                     request = self._request(sample, decoded, frames, len(group) - index - 1)
-                    self.waiting[request.id] = (request, decoded, _trace(frames))
+                    self.waiting[request.id] = (request, decoded, trace_of(frames))
                     yield request
         finally:
             videos.close()
@@ -236,15 +247,7 @@ class Answering:
         asked = dataclasses.replace(
             request, prompt=ranking.prompt(sample), system=None, prefill=None, siblings=0
         )
-        losses = [float(loss) for loss in self.model.rank(asked, sample.choices)]
-        if len(losses) != len(sample.choices):
-            raise TypeError(
-                f"the model ranked {len(losses)} of the {len(sample.choices)} choices of {request.id}"
-            )
-        if not all(map(math.isfinite, losses)):
-            # NaN ranks last, so broken weights would score like a guess.
-            raise ArithmeticError(f"the losses of the choices of {request.id} are not finite: {losses}")
-        return losses
+        return checked_losses(self.model.rank(asked, sample.choices), len(sample.choices), request.id)
 
     def _unreadable(self, group: Sequence[Sample], decoded: Decoded) -> None:
         assert decoded.error is not None
@@ -264,14 +267,14 @@ class Answering:
     def _take(self, response: Response | Failure) -> None:
         """Journal what the model made of one of the requests that it has."""
         if not isinstance(response, Failure):
-            response = _checked(response)
+            response = checked(response)
         if response.id not in self.waiting:
             raise RunFailed(
                 f"{self.model.name} answered request {response.id!r}, which it does not have: it was answered "
                 "before, or never asked. The answers so far are kept"
             )
         request, decoded, trace = self.waiting[response.id]
-        if trace != _trace(request.frames):
+        if trace != trace_of(request.frames):
             raise RunFailed(
                 f"{self.model.name} changed the pixels that it was given, and the video's other questions are about "
                 "them: copy frames.pixels first. The answers so far are kept"
@@ -336,37 +339,6 @@ class Answering:
             self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
 
 
-def _checked(response: Any) -> Response:
-    """A model is foreign code: what it yields must be a Response whose fields are what they should be, or
-    scoring would fail on it again and again. Numbers of other libraries become Python's."""
-    if not isinstance(response, Response) or not isinstance(response.text, str):
-        shown = repr(getattr(response, "text", response))[:80]
-        raise TypeError(f"the model must yield a Response with a text, not {shown}")
-    return dataclasses.replace(
-        response,
-        frame_times=tuple(float(each) for each in response.frame_times),
-        prompt_tokens=None if response.prompt_tokens is None else int(response.prompt_tokens),
-        new_tokens=None if response.new_tokens is None else int(response.new_tokens),
-        seconds=float(response.seconds),
-        guess=_guess(response),
-    )
-
-
-def _guess(response: Response) -> int:
-    """Among how many replies it was guessed: one would be a right answer by definition."""
-    guess = response.guess
-    if isinstance(guess, bool) or not isinstance(guess, int) or guess < 0 or guess == 1:
-        raise TypeError(
-            f"guess {guess!r}: 0 for an answer, else the number of replies guessed among, at least 2"
-        )
-    return guess
-
-
-def _trace(frames: Frames) -> bytes:
-    """Some of the pixels: what is done to all of them in place shows there."""
-    return bytes(frames.pixels.reshape(-1)[::TRACED].tobytes())
-
-
 def _repeated(frames: Frames, times: int) -> Frames:
     """Every frame `times` times in a row: 1, 1, 2, 2, ..."""
     if times == 1:
@@ -416,12 +388,3 @@ def _by_video(samples: Sequence[Sample]) -> list[list[Sample]]:
         else:
             groups.append([sample])
     return groups
-
-
-def _named(error: BaseException) -> tuple[str, str]:
-    """An error's kind and message as the journal holds them."""
-    return type(error).__name__, _one_line(error)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

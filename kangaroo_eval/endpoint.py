@@ -44,6 +44,7 @@ from kangaroo_eval.chat import (
     Usage,
     count_or_none,
 )
+from kangaroo_eval.diagnosis import diagnosis, unknown_model
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.reply_cache import ReplyCache, cache_key, canonical, get
 from kangaroo_eval.wire import cost, error_message, reason, retry_after, text_of
@@ -362,32 +363,10 @@ class Endpoint:
 
     def diagnosis(self, failed: Failed) -> str:
         """What a failure says of the whole endpoint, and the mend; one line."""
-        url, flags, base_url = self.config.url, self.config.flags, self.config.option("base-url")
-        if self._answered and failed.type in ("http_403", "http_404"):
-            return (
-                f"{url} answered before and now refuses one request after another ({failed.message}): see its log, and "
-                f"whether {flags} and the key in {self.config.key_variable} are still right"
-            )
-        if failed.type == "connection":
-            return f"cannot reach {url} ({failed.message}): start the server, or correct {base_url}"
-        if failed.type == "timeout":
-            return f"{url} did not answer ({failed.message}): see whether it is busy, then run the same command again"
-        if failed.type in ("http_401", "http_403"):
-            trouble = "refuses the API key" if self.config.api_key else "wants an API key"
-            return f"{url} {trouble} ({failed.message}): set the right one in {self.config.key_variable}"
-        if failed.type == "http_404":
-            models = self._wait(self._models())
-            if models is None:
-                return f"{url} has no chat completions ({failed.message}): correct {base_url}, often it ends in /v1"
-            known = self._line(", ".join(models)) or "none"
-            return f"{url} does not know the model {self.config.model!r}: give {flags} one of: {known}"
-        if failed.type in ("quota", "http_402"):
-            return f"{url} takes no more from this account ({failed.message}): fill it up, or use another key"
-        if failed.type == "http_429":
-            return f"{url} limits the rate ({failed.message}): wait, then run the same command again"
-        if failed.type in ("malformed", "no_text"):
-            return f"{url} gave no chat completion ({failed.message}): correct {base_url} or {flags}"
-        return f"{url} fails ({failed.message}): see the server's log, and whether {flags} is right"
+        if failed.type != "http_404" or self._answered:
+            return diagnosis(self.config, failed, self._answered)
+        models = self._wait(self._models())
+        return unknown_model(self.config, failed, None if models is None else self._line(", ".join(models)))
 
     async def _models(self) -> list[str] | None:
         """The models that the server lists; None when it cannot say."""

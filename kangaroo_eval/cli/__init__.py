@@ -33,4 +33,7 @@ def _dashed(word: str) -> str:
 
 def console() -> None:
     """The `kangaroo-eval` script."""
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before or after the time in which it is handled
+        sys.exit(130)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kangaroo_eval.cli.chat_text import clean, told_of_answer, told_of_look
-from kangaroo_eval.cli.common import INTERRUPTED, pairs
+from kangaroo_eval.cli.common import pairs
+from kangaroo_eval.cli.interrupt import INTERRUPTED
 from kangaroo_eval.errors import DataError, MediaError, RunFailed, UserError
 from kangaroo_eval.registry import check_model, load_model
 
@@ -181,6 +182,9 @@ class Chat:
     def run(self) -> int:
         """Until /quit or the end of the questions; the exit code."""
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            # Here Ctrl-C ends one answer, and the next one may be ended too.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.screen.remark(f"loading {self.options.model} ...")
         self.talk = make_conversation(self.options)()
         self._greet()

@@ -7,15 +7,13 @@ import importlib
 import io
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
+from kangaroo_eval.cli.interrupt import INTERRUPTED, MESSAGE, Interruption
 from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.options import STANDARD
-
-INTERRUPTED = 130
 
 
 def guarded(options: argparse.Namespace, command: list[str]) -> int:
@@ -27,31 +25,40 @@ def guarded(options: argparse.Namespace, command: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a sign must not cost a finished run its table.
             stream.reconfigure(errors="replace")
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Interruption() as options.interruption:
+        try:
+            return _ended(options)
+        except BaseException as error:
+            # An interruption may end in any error: of a lock that it struck, of a library that it cut short.
+            if not (options.interruption.came or isinstance(error, KeyboardInterrupt)):
+                raise
+            print(MESSAGE, file=sys.stderr)
+            return INTERRUPTED
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """Run the command's module; its exit code, also where it ends in one of the errors that are the user's."""
     try:
         module = importlib.import_module(f"kangaroo_eval.cli.{options.command}")
         code: int = module.command(options)
         sys.stdout.flush()
         return code
-    except UserError as error:
+    except (UserError, OSError) as error:
+        options.interruption.check()
+        return _told(error, options)
+
+
+def _told(error: UserError | OSError, options: argparse.Namespace) -> int:
+    """Say what went wrong, in one line; the exit code."""
+    if isinstance(error, UserError):
         print(f"kangaroo-eval: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print(
-            "kangaroo-eval: interrupted. Every answer so far is kept; the same command resumes",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    except BrokenPipeError:
+    _silence_stdout()
+    if isinstance(error, BrokenPipeError):
         # The reader of a pipe (head, less) left; the run's own exit code stays.
-        _silence_stdout()
         return int(options.exit_code)
-    except OSError as error:
-        _silence_stdout()
-        print(f"kangaroo-eval: cannot write the output: {error.strerror or error}", file=sys.stderr)
-        return RunFailed.exit_code
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    print(f"kangaroo-eval: cannot write the output: {error.strerror or error}", file=sys.stderr)
+    return RunFailed.exit_code
 
 
 def _silence_stdout() -> None:

@@ -6,11 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import cache_dir, data_root, judge, pairs, split
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan, missing_hints
+
+if TYPE_CHECKING:
+    from kangaroo_eval.answering import Progress
 
 
 def command(options: argparse.Namespace) -> int:
@@ -26,7 +29,13 @@ def command(options: argparse.Namespace) -> int:
 
     show = not options.quiet
     with _Bars() as bars:
-        results = run(config, progress=bars.update if show else None)
+
+        def tell(progress: Progress) -> None:
+            options.interruption.check()
+            if show:
+                bars.update(progress)
+
+        results = run(config, progress=tell)
     options.exit_code = results.exit_code
     if show:
         print(terminal(results.data, colour=sys.stdout.isatty()))
