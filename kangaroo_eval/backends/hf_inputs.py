@@ -140,12 +140,14 @@ class Reader:
 
     def read(self, texts: Sequence[str], frames: Frames) -> Any:
         """The inputs of prompts about the same frames, padded on the left: a BatchFeature of CPU tensors."""
-        options: dict[str, Any] = {"return_tensors": "pt"}
+        # A tokenizer that was saved in training often still cuts and pads as it did there.
+        several = len(texts) > 1
+        options: dict[str, Any] = {"return_tensors": "pt", "truncation": False, "padding": several}
         bos = self.processor.tokenizer.bos_token
         if bos is not None and texts[0].startswith(bos):
             options["add_special_tokens"] = False
-        if len(texts) > 1:
-            options.update(padding=True, padding_side="left")
+        if several:
+            options["padding_side"] = "left"
         if frames.times:
             options.update(self._pixels(frames, len(texts)))
         self.part.copies = len(texts)

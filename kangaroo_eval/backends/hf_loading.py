@@ -42,6 +42,10 @@ def find(arg: str | None, *, revision: str | None, trust_remote_code: bool) -> S
         raise UserError("model 'hf' needs weights: write hf:FOLDER or hf:OWNER/NAME")
     folder = Path(arg).expanduser()
     if folder.is_dir():
+        if revision is not None:
+            raise UserError(
+                f"--model-args revision={revision}: {arg} is a folder, not a repository of the hub"
+            )
         return Source(folder, folder.resolve().name)
     if folder.exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", arg):
         what = "a file" if folder.exists() else "no such folder, and no id of the hub (OWNER/NAME)"
@@ -143,16 +147,7 @@ def read_network(
             )
     except (OSError, ValueError, ImportError, RuntimeError, TypeError, KeyError) as error:
         raise UserError(f"{source.folder}: cannot be loaded ({first_line(error)})") from error
-    faults = [
-        _fault(word, info.get(key) or ())
-        for word, key in (
-            ("missing", "missing_keys"),
-            ("unknown", "unexpected_keys"),
-            ("misshapen", "mismatched_keys"),
-            ("unconvertible", "conversion_errors"),
-        )
-    ]
-    told = "; ".join(filter(None, [*faults, *map(str, info.get("error_msgs") or ())]))
+    told = "; ".join(filter(None, (weights_fault(info), named("unknown", info.get("unexpected_keys") or ()))))
     if told:
         raise UserError(
             f"{source.folder}: weights do not fit its config.json: {told}; save or download it again"
@@ -165,7 +160,19 @@ def read_network(
         ) from error
 
 
-def _fault(word: str, keys: Iterable[Any]) -> str:
+def weights_fault(info: Mapping[str, Any]) -> str:
+    """What transformers' loading report says of weights that stay random, as one line; "" where there are none."""
+    words = {
+        "missing": "missing_keys",
+        "misshapen": "mismatched_keys",
+        "unconvertible": "conversion_errors",
+    }
+    faults = [named(word, info.get(key) or ()) for word, key in words.items()]
+    return "; ".join(filter(None, [*faults, *map(str, info.get("error_msgs") or ())]))
+
+
+def named(word: str, keys: Iterable[Any]) -> str:
+    """The first few of these weights by name; "" for none."""
     names = sorted(
         key if isinstance(key, str) else f"{key[0]} {tuple(key[1])} instead of {tuple(key[2])}"
         for key in keys

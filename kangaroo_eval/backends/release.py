@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval import identity
+from kangaroo_eval.backends.hf_loading import named, weights_fault
 from kangaroo_eval.backends.prefill import Echoes, asked_in_words
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.options import STANDARD, refuse_unknown
@@ -35,7 +36,9 @@ class Release:
     opens_videos = True
     """Giving it no frames does not keep it from seeing the video."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, known: identity.Identity) -> None:
+    def __init__(
+        self, name: str, model: Any, tokenizer: Any, known: identity.Identity, notes: tuple[str, ...] = ()
+    ) -> None:
         self.name = f"release:{name}"
         self.model = model
         self.tokenizer = tokenizer
@@ -43,6 +46,7 @@ class Release:
         self.dtype = str(model.dtype).removeprefix("torch.")
         self.notes: tuple[str, ...] = (
             "decodes videos itself: frames as it chooses them, not as --frames says",
+            *notes,
         )
         self._echoes = Echoes()
         self._known = known
@@ -136,13 +140,17 @@ def load(
     name = folder.resolve().name if folder.is_dir() else argument.replace("/", "--")
     if not folder.is_dir():
         folder = _fetched(argument, model_args.get("revision"))
+    elif "revision" in model_args:
+        raise UserError(
+            f"--model-args revision={model_args['revision']}: {argument} is a folder, not a repository of the hub"
+        )
     known = identity.of_folder(folder, full=bool(options.get("full_hash")))
-    model, tokenizer = _load(folder, torch_dtype(dtype, place))
+    model, tokenizer, unused = _load(folder, torch_dtype(dtype, place))
     if not callable(getattr(model, "chat", None)):
         raise UserError(
             f"release:{argument}: {type(model).__name__} has no chat(); is it the public release?"
         )
-    return Release(name, model.to(place).eval(), tokenizer, known)
+    return Release(name, model.to(place).eval(), tokenizer, known, (unused,) if unused else ())
 
 
 # Known before a model is loaded that cannot be used (`blind.py`).
@@ -164,20 +172,30 @@ def _fetched(repository: str, revision: object) -> Path:
         ) from error
 
 
-def _load(folder: Path, dtype: Any) -> tuple[Any, Any]:
-    """The folder's model and tokenizer. `UserError` says what its code fails of."""
+def _load(folder: Path, dtype: Any) -> tuple[Any, Any, str]:
+    """The folder's model and tokenizer, and which of its weights the network has no place for. `UserError` says what
+    its code fails of, or which weights the network lacks: transformers itself leaves those random."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=dtype, trust_remote_code=True, use_safetensors=True
+        model, info = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=dtype,
+            trust_remote_code=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are listed then, and refused below
         )
     except Exception as error:
         # The repository's code is foreign and may raise anything.
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder} cannot be loaded: {type(error).__name__}: {reason}") from error
-    return model, tokenizer
+    fault = weights_fault(info)
+    if fault:
+        raise UserError(f"{folder}: weights do not fit its network: {fault}; download it again")
+    unused = named("weights that its network has no place for:", info.get("unexpected_keys") or ())
+    return model, tokenizer, unused
 
 
 def _cannot(video: Video) -> str | None:

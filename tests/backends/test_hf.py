@@ -428,6 +428,43 @@ def test_the_first_token_stands_once_whether_the_template_writes_it_or_not(copie
     assert spy.prompt().startswith("<s>USER: ") and spy.prompt().count("<s>") == 1
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_saved_in_training_does_not_cut_or_fill_the_prompt(folder, copied, family):
+    """Both are kept in its files: truncation and padding as the last call had them, and a `max_length`."""
+    place = copied(family)
+    tokenizer = json.loads((place / "tokenizer.json").read_text())
+    pad = tokenizer["model"]["vocab"].get("<|pad|>", 0)
+    tokenizer["truncation"] = {
+        "direction": "Right",
+        "max_length": 20,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    tokenizer["padding"] = {
+        "strategy": {"Fixed": 4000},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": pad,
+        "pad_type_id": 0,
+        "pad_token": "<|pad|>",
+    }
+    (place / "tokenizer.json").write_text(json.dumps(tokenizer))
+    edit(place / "tokenizer_config.json", max_length=20, truncation=True, padding="max_length")
+    for batch_size in (1, 3):
+        ours, theirs = (
+            hf.load(str(folder(family)), batch_size=batch_size),
+            hf.load(str(place), batch_size=batch_size),
+        )
+        wanted, got = list(ours.respond(requests())), list(theirs.respond(requests()))
+        assert [each.prompt_tokens for each in got] == [each.prompt_tokens for each in wanted]
+        assert [each.text for each in got] == [each.text for each in wanted]
+
+
+def test_a_folder_has_no_revision(folder):
+    with pytest.raises(UserError, match=r"revision=main.*is a folder"):
+        hf.load(str(folder("llava_onevision")), revision="main")
+
+
 def test_nothing_beyond_the_siblings_is_read(folder):
     model = hf.load(str(folder("internvl")))
     read = []

@@ -187,6 +187,41 @@ def test_it_is_known_by_weights_and_code_and_says_that_it_decodes_by_itself(mode
     assert load(folder, full_hash=True).model_hash != ""
 
 
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ({"head.bias": torch.zeros(4)}, "missing head.weight"),
+        (
+            {"module.head.weight": torch.eye(4), "module.head.bias": torch.zeros(4)},
+            "missing head.bias, head.weight",
+        ),
+        ({"head.weight": torch.eye(5), "head.bias": torch.zeros(4)}, "head.weight"),
+    ],
+)
+def test_weights_that_would_stay_random_are_refused(tmp_path, weights, told):
+    from safetensors.torch import save_file
+
+    place = write_release(tmp_path / "fakeroo")
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError) as refusal:
+        load(place)
+    assert told in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_weights_without_a_place_are_noted(tmp_path):
+    from safetensors.torch import save_file
+
+    place = write_release(tmp_path / "fakeroo")
+    weights = {"head.weight": torch.eye(4), "head.bias": torch.zeros(4), "tail.weight": torch.eye(2)}
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    assert load(place).notes[1] == "weights that its network has no place for: tail.weight"
+
+
+def test_a_folder_has_no_revision(folder):
+    with pytest.raises(UserError, match=r"revision=main.*is a folder"):
+        load(folder, revision="main")
+
+
 def test_without_the_end_of_turn_only_the_end_of_text_ends_an_answer(tmp_path):
     model = load(write_release(tmp_path / "plain", eot=False))
     list(model.respond([asked()]))
