@@ -27,6 +27,7 @@ def diagnosis(config: EndpointConfig, failed: Failed, answered: bool) -> str:
         "http_402": account,
         "http_429": f"{url} limits the rate ({said}): wait, then run the same command again",
         "malformed": garbage,
+        "broken_off": f"{url} breaks replies off ({said}): see its log, then run the same command again",
         "no_text": garbage,
     }
     return lines.get(failed.type, f"{url} fails ({said}): see the server's log, and whether {flags} is right")

@@ -42,12 +42,12 @@ from kangaroo_eval.chat import (
     Message,
     Reply,
     Usage,
-    count_or_none,
 )
+from kangaroo_eval.completions import read_completion
 from kangaroo_eval.diagnosis import diagnosis, unknown_model
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.reply_cache import ReplyCache, cache_key, canonical, get
-from kangaroo_eval.wire import cost, error_message, reason, retry_after, text_of
+from kangaroo_eval.wire import cost, error_message, reason, retry_after
 
 if TYPE_CHECKING:
     import openai
@@ -74,6 +74,7 @@ FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 60.0
 LONGEST_RETRY_AFTER = 300.0  # a server that wants a longer wait is not waited for
 CHECK_RETRIES = 2  # `probe` and `check` answer a person who waits
+LONG_WAIT = 10.0  # seconds after which that person wants to know what is waited for
 
 RETRIED = frozenset({408, 409, 425, 429})  # and everything from 500 on
 # The key or the account is wrong, so every other request would end the same.
@@ -172,8 +173,16 @@ class Endpoint:
                 future.cancel()
 
     def probe(self, ask: Ask) -> Reply | Failed:
-        """The outcome of one request past the cache, for a person who waits: with few retries."""
-        return self._wait(self._persist(ask, min(self.config.retries, CHECK_RETRIES)))
+        """The outcome of one request past the cache, for a person who waits: with few retries, none after a time-out,
+        and a word when it takes long."""
+        future = self._start(self._persist(ask, min(self.config.retries, CHECK_RETRIES), patient=False))
+        try:
+            with contextlib.suppress(TimeoutError):
+                return future.result(timeout=LONG_WAIT)
+            log.warning("waiting for %s, at most %g s a try", self.config.url, self.config.timeout)
+            return future.result()
+        finally:
+            future.cancel()
 
     def check(self) -> None:
         """One small request, past the cache. `UserError` says what is wrong and the mend: the server cannot be
@@ -230,9 +239,9 @@ class Endpoint:
             self._cache.write(key, outcome)
         return outcome
 
-    async def _persist(self, ask: Ask, retries: int) -> Reply | Failed:
-        """Send until there is a reply, a permanent failure, or no retry left. A request keeps its slot while it
-        waits, so a server that is overloaded gets fewer."""
+    async def _persist(self, ask: Ask, retries: int, patient: bool = True) -> Reply | Failed:
+        """Send until there is a reply, a permanent failure, or no retry left; who is not `patient` takes a time-out for
+        the last word. A request keeps its slot while it waits, so a server that is overloaded gets fewer."""
         async with self._slots:
             tries = 0
             while True:
@@ -243,7 +252,8 @@ class Endpoint:
                     return outcome
                 tries += 1
                 outcome = replace(outcome, tries=tries)
-                if outcome.permanent or tries > retries:
+                hopeless = outcome.permanent or (outcome.type == "timeout" and not patient)
+                if hopeless or tries > retries:
                     return outcome
                 if wait is not None and wait > LONGEST_RETRY_AFTER:
                     return replace(outcome, message=f"{outcome.message} (it wants a wait of {wait:.0f} s)")
@@ -303,34 +313,20 @@ class Endpoint:
 
     def _read(self, content: bytes, seconds: float) -> Reply | Failed:
         """The reply in a body that came with status 200."""
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
-            shown = content.decode(errors="replace")
-            return Failed("malformed", self._line(f"the reply is not JSON: {shown}"), permanent=False)
-        usage = get(body, "usage")
-        prompt_tokens, completion_tokens = (
-            count_or_none(get(usage, name)) for name in ("prompt_tokens", "completion_tokens")
+        found = read_completion(content)
+        self._meter(found.prompt_tokens, found.completion_tokens)
+        if found.failed is not None or found.text is None:
+            failed = found.failed or Failed("malformed", "the reply has no text", permanent=False)
+            return replace(failed, message=self._line(failed.message))
+        return Reply(
+            self._hide(found.text),
+            found.prompt_tokens,
+            found.completion_tokens,
+            self._name(found.served_by),
+            found.finish,
+            cached=False,
+            seconds=seconds,
         )
-        self._meter(prompt_tokens, completion_tokens)
-        choices = get(body, "choices")
-        if not isinstance(choices, list) or not choices:
-            said = error_message(get(body, "error"))
-            return Failed(
-                "malformed", self._line(f"the reply has no choices {said}".strip()), permanent=False
-            )
-        finish = self._name(get(choices[0], "finish_reason"))
-        text = text_of(get(get(choices[0], "message"), "content"))
-        if text is not None:
-            served_by = self._name(get(body, "model"))
-            text = self._hide(text)
-            return Reply(
-                text, prompt_tokens, completion_tokens, served_by, finish, cached=False, seconds=seconds
-            )
-        message = self._line(f"the reply has no text (finish_reason {finish!r})")
-        if finish in ("length", "content_filter"):  # asked again, it would be spent or filtered again
-            return Failed("no_text", message, permanent=True)
-        return Failed("malformed", message, permanent=False)
 
     def _count(self, **more: int) -> None:
         now = {name: getattr(self._usage, name) + number for name, number in more.items()}

@@ -14,6 +14,7 @@ from kangaroo_eval import journal
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
 from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Described, FrameSized, Model
+from kangaroo_eval.secrecy import masked, masked_words
 from kangaroo_eval.task import Task
 
 PACKAGES = (
@@ -112,7 +113,7 @@ def make_record(
         "model": {
             "name": model.name,
             "asked": config.model,
-            "args": dict(config.model_args),
+            "args": masked(config.model_args),
             "hash": described.model_hash if described else None,
             "dtype": described.dtype if described else None,
             **(told_by(described, earlier) if described else {"notes": [], "settings": {}}),
@@ -144,7 +145,7 @@ def _call(config: RunConfig) -> dict[str, Any]:
             continue
     return {
         "at": journal.now(),
-        "command": list(config.command),
+        "command": masked_words(config.command),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),

@@ -35,13 +35,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def text_of(content: object) -> str | None:
-    """The text of a message, which may come in parts; None where there is none, or a part is no text."""
+    """The text of a message, which may come in parts, without the model's thoughts among them; None where there is
+    none, or a part is something else."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
     found = [get(part, "text") for part in parts if get(part, "type") == "text"]
     texts = [text for text in found if isinstance(text, str)]
-    return "".join(texts) if texts and len(texts) == len(parts) else None
+    thoughts = [part for part in parts if get(part, "type") in ("thinking", "redacted_thinking", "reasoning")]
+    return "".join(texts) if texts and len(texts) + len(thoughts) == len(parts) else None
 
 
 def error_message(body: object) -> str:

@@ -27,7 +27,7 @@ class Step:
     true; `reset` breaks the connection instead of answering."""
 
     text: str | None = "OK"
-    finish_reason: str = "stop"
+    finish_reason: Any = "stop"
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -175,7 +175,7 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(chat, monkeypatch
     refused(chat("--once", "x", "--web"), 1, "--once", "--web")
     refused(chat("--port", "80"), 1, "--web")
     refused(chat("--seed", "1"), 1, "--temperature")
-    refused(chat("--model-args", "threads"), 1, "key=value")
+    refused(chat("--model-args", "threads"), 1, "name=value")
 
 
 def test_wrong_values_are_one_line(chat):

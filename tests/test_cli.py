@@ -162,7 +162,7 @@ MISTAKES = {
         ("--tasks", "videomme", "--data", "real", "--data-root", "D", "--model", "kangaro"),
         "unknown model",
     ),
-    "bad model args": (1, ("--tasks", "videomme", "--model-args", "x"), "give key=value"),
+    "bad model args": (1, ("--tasks", "videomme", "--model-args", "x"), "give name=value"),
     "bad limit": (1, ("--tasks", "videomme", "--limit", "2.5"), "--limit 2.5"),
     "limit nan": (1, ("--tasks", "videomme", "--limit", "nan"), "--limit nan"),
     "limit inf": (1, ("--tasks", "videomme", "--limit", "inf"), "--limit inf"),

@@ -103,15 +103,89 @@ def test_a_text_in_parts_is_their_text():
     "parts",
     [
         (),
-        ({"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "B"}),
+        ({"type": "image", "url": "x"}, {"type": "text", "text": "B"}),
+        ({"type": "thinking", "thinking": "hm"},),
         ({"type": "text", "text": None},),
         ({"text": "B"},),
         ("B",),
     ],
 )
-def test_parts_that_are_no_text_are_malformed(parts):
+def test_parts_that_are_neither_text_nor_thoughts_are_malformed(parts):
     failed, _, _ = outcome_of(content(*parts), retries=0)
     assert (failed.type, failed.permanent) == ("malformed", False)
+
+
+@pytest.mark.parametrize("kind", ["thinking", "reasoning", "redacted_thinking"])
+def test_thoughts_among_the_parts_are_not_the_answer(kind):
+    thought = {"type": kind, kind: [{"type": "text", "text": "A or B"}]}
+    reply, server, _ = outcome_of(content(thought, {"type": "text", "text": "B"}))
+    assert reply.text == "B" and len(server.seen) == 1
+
+
+@pytest.mark.parametrize("word", ["error", "abort", "insufficient_system_resource", "load", "tool_calls", 7])
+def test_a_reply_that_the_server_broke_off_is_none(word):
+    """With status 200 and the part that there was of it."""
+    failed, server, _ = outcome_of(*[Step(text="B. The", finish_reason=word)] * 3, retries=2)
+    assert failed.type == "broken_off" and repr(str(word)) in failed.message
+    assert len(server.seen) == (1 if word == "tool_calls" else 3)
+
+
+def test_what_broke_off_is_asked_again():
+    reply, server, used = outcome_of(Step(text="B. The", finish_reason="error"), Step(text="C"))
+    assert reply.text == "C" and len(server.seen) == 2 and used.retries == 1
+
+
+@pytest.mark.parametrize("where", ["body", "choice"])
+def test_an_error_beside_a_text_makes_it_none(where):
+    wrong = {"error": {"code": 502, "message": "upstream overloaded"}}
+    choice = {"message": {"content": "Error: upstream overloaded"}, "finish_reason": "stop"}
+    body = {"choices": [choice], **wrong} if where == "body" else {"choices": [{**choice, **wrong}]}
+    failed, _, _ = outcome_of(Step(body=body), retries=0)
+    assert (failed.type, failed.permanent) == (
+        "broken_off",
+        False,
+    ) and "upstream overloaded" in failed.message
+    unspoiled = {"choices": [{**choice, "error": None}], "error": None}
+    assert isinstance(outcome_of(Step(body=unspoiled), retries=0)[0], Reply)
+
+
+@pytest.mark.parametrize(
+    ("word", "finish"),
+    [
+        ("eos", "stop"),
+        ("STOP", "stop"),
+        ("end_turn", "stop"),
+        ({"type": "stop", "matched": 2}, "stop"),
+        ("max_tokens", "length"),
+        ("content_filter: SAFETY", "content_filter"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_other_words_for_the_end_of_a_reply(word, finish):
+    reply, _, _ = outcome_of(Step(text="B", finish_reason=word))
+    assert (reply.text, reply.finish_reason) == ("B", finish)
+
+
+@pytest.mark.parametrize("text", [None, "", " \n"])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_alone_are_no_reply_and_not_paid_for_again(text, field):
+    message = {"role": "assistant", "content": text, field: "The answer is B."}
+    step = Step(body={"choices": [{"message": message, "finish_reason": "stop"}]})
+    failed, server, _ = outcome_of(step, step)
+    assert (failed.type, failed.permanent, len(server.seen)) == ("no_text", True, 1)
+    assert "reasoning parser" in failed.message
+
+
+def test_a_silent_server_is_tried_once_and_told_of(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(module, "LONG_WAIT", 0.1)
+    with (
+        FakeServer(script=[HANG] * 3) as server,
+        connect(server, tmp_path, timeout=0.6) as endpoint,
+        pytest.raises(UserError, match="did not answer"),
+    ):
+        endpoint.check()
+    assert len(server.seen) == 1 and "waiting for http://127.0.0.1" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -692,10 +766,12 @@ def test_the_key_is_in_no_message_log_file_or_error(tmp_path, caplog):
         Step(
             body={
                 "model": KEY,
-                "choices": [{"message": {"content": KEY}, "finish_reason": KEY}],
+                "choices": [{"message": {"content": KEY}, "finish_reason": "stop"}],
                 "usage": KEY,
             }
         ),
+        Step(finish_reason=KEY),
+        Step(body={"choices": [{"message": {"content": "B"}, "error": {"message": echo}}]}),
         RESET,
         error(404, echo),
         error(402, echo),

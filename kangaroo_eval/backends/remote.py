@@ -6,8 +6,9 @@ Pillow, not by PyAV's encoders: it writes PNG and JPEG without subsampled colour
 bytes each time.
 
 A reply's text is kept as it is, but for the beginning that was asked for (`prefill.py`): thoughts in <think> marks
-stay in it, thoughts that a server sends apart (`reasoning_content`) are not part of it. A reply that a filter cut, or
-one that the model did not end itself and that is empty or still thinks, is a failure of its request and no answer.
+stay in it, thoughts that a server sends apart (`reasoning_content`) are not part of it. A reply that the server broke
+off or a filter cut, one that is thoughts alone, and one that the model did not end itself and that is empty or still
+thinks, is a failure of its request and no answer.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ CONTINUE: Mapping[str, object] = {"continue_final_message": True, "add_generatio
 
 CHECK_SIZE = 64  # pixels; some servers refuse smaller pictures
 CHECK_TOKENS = 16
+PICTURE_TOKENS = 4
+"""Fewest tokens that a model spends on such a picture: Qwen-VL, the thriftiest, takes 4 and two marks. A placeholder in
+its place may take one or two."""
+UNCOUNTED = "the server counts no tokens for pictures: it may not look at them"
 
 # What a server says of a field that it refuses -> what to do.
 MENDS = {
@@ -99,6 +104,7 @@ class ChatServer:
         self._used = False
         self._encoded: tuple[Frames, list[str]] | None = None
         self._videos = 0
+        self._uncounted = False
         self._told_of_prefill = False
 
     @property
@@ -111,7 +117,7 @@ class ChatServer:
         mixed = (
             (f"answers of {len(served)} models are mixed: {', '.join(served)}",) if len(served) > 1 else ()
         )
-        return greedy + mixed
+        return greedy + mixed + ((UNCOUNTED,) if self._uncounted else ())
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -150,16 +156,14 @@ class ChatServer:
         self.endpoint.close()
 
     def check(self) -> None:
-        """Ask one small question about one small picture, just as a run asks. `UserError` says what is wrong with
-        the server, the key, the model or a parameter, and the mend."""
+        """Ask one small question about one small picture, just as a run asks, and again without the picture. `UserError`
+        says what is wrong with the server, the key, the model or a parameter, and the mend. A server that drops pictures
+        in silence shows by its count of tokens."""
         import numpy as np
 
         grey = np.full((1, CHECK_SIZE, CHECK_SIZE, 3), 128, np.uint8)
         pictures = [self._picture(url) for url in data_urls(grey, self.options)]
-        content = [*pictures, _text("Reply with the word OK.")]
-        outcome = self.endpoint.probe(
-            Ask((Message("user", content),), self.options.parameters(CHECK_TOKENS, self.seed))
-        )
+        outcome = self._probe(pictures)
         # A model whose thoughts fill the few tokens works all the same.
         if isinstance(outcome, Failed) and outcome.type != "no_text":
             mend = _mend(outcome)
@@ -169,6 +173,20 @@ class ChatServer:
                 if mend
                 else self.endpoint.diagnosis(outcome)
             )
+        if isinstance(outcome, Reply) and outcome.prompt_tokens is not None:
+            self._compare(outcome.prompt_tokens, self._probe([]))
+
+    def _probe(self, pictures: list[Part]) -> Reply | Failed:
+        content = [*pictures, _text("Reply with the word OK.")]
+        parameters = self.options.parameters(CHECK_TOKENS, self.seed)
+        return self.endpoint.probe(Ask((Message("user", content),), parameters))
+
+    def _compare(self, with_picture: int, alone: Reply | Failed) -> None:
+        if isinstance(alone, Failed) or alone.prompt_tokens is None:
+            return  # a model may want a picture
+        self._uncounted = with_picture - alone.prompt_tokens < PICTURE_TOKENS
+        if self._uncounted:
+            log.warning("%s: %s", self.name, UNCOUNTED)
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
         """Answer with many requests in flight, each as soon as it is answered. A request that fails costs only itself;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from kangaroo_eval.chat import KEY_VARIABLE, EndpointConfig
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.options import flag, positive, refuse_unknown
+from kangaroo_eval.secrecy import masked
 
 MODEL_ARGS = {
     "base_url": "address of the server, such as http://localhost:8000/v1 (default: OpenAI itself)",
@@ -33,6 +35,8 @@ MODEL_ARGS = {
     "retries": "further tries of a request that fails (default 6)",
     "price": "IN:OUT, USD per million prompt and completion tokens",
 }
+LONGEST_NAME = 32
+"""Characters of an environment variable's name that is shown; a key is longer."""
 DROPPABLE = ("temperature", "seed", "max_tokens")
 OURS = frozenset({*DROPPABLE, "model", "messages", "max_completion_tokens", "n", "stream"})
 """Fields that a file of further fields may not hold."""
@@ -89,7 +93,7 @@ class ChatOptions:
             "token_limit": self.token_limit,
             "thinking_tokens": self.thinking_tokens,
             "dropped": sorted(self.drop),
-            "body": dict(self.body),
+            "body": masked(self.body),
         }
 
     def model_hash(self, config: EndpointConfig) -> str:
@@ -126,6 +130,9 @@ def endpoint_config(model: str, model_args: Mapping[str, Any]) -> EndpointConfig
     variable = given.get("key_env", KEY_VARIABLE)
     key = os.environ.get(variable)
     if "key_env" in given and not key:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable) or len(variable) > LONGEST_NAME:
+            # Most likely the key itself, which is shown nowhere.
+            raise UserError("--model-args key_env: give the name of an environment variable, not a key")
         raise UserError(f"--model-args key_env={variable}: this environment variable is not set")
     numbers: dict[str, Any] = {}
     if "concurrency" in given:

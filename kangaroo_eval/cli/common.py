@@ -142,7 +142,9 @@ def pairs(text: str) -> dict[str, str]:
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"--model-args {part!r}: give key=value,key=value")
+            # What has no name may be a key that was given without one.
+            shown = part if len(part) <= 16 else f"{part[:4]}..."
+            raise UserError(f"--model-args {shown!r}: give name=value,name=value")
         name = key.strip().replace("-", "_")
         if name in STANDARD:
             raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")

@@ -588,7 +588,7 @@ def test_one_failing_request_of_twelve_is_one_failure_and_the_next_run_asks_only
         assert len(server.chats) == 1
     record = json.loads((tmp_path / "run/run.json").read_text())
     settings = record["model"]["settings"]
-    assert settings["usage"]["requests"] == 14 and settings["served_by"] == ["vlm-2024-01-01"]
+    assert settings["usage"]["requests"] == 15 and settings["served_by"] == ["vlm-2024-01-01"]
     assert record["model"]["hash"] == model.model_hash and settings["weights"].startswith("unknown")
 
 
@@ -628,15 +628,15 @@ def test_a_run_that_another_served_model_goes_on_with_says_so_and_counts_both_ca
     name = "m-1"
     with fake(lambda messages: Step("C", served_by=name)) as server:
         notes, served_by, used = call(2)
-        assert (notes, served_by, used["requests"]) == ([], ["m-1"], 3)
+        assert (notes, served_by, used["requests"]) == ([], ["m-1"], 4)
         name = "m-2"
         with caplog.at_level(logging.WARNING):
             notes, served_by, used = call(6)
     assert (notes, served_by) == (["answers of 2 models are mixed: m-1, m-2"], ["m-1", "m-2"])
     assert "came from m-1 and now come from m-2" in caplog.text
-    # Each call tried the server out first.
-    assert (used["requests"], used["completion_tokens"]) == (3 + 5, 8)
-    assert used["cost"] == pytest.approx((used["prompt_tokens"] + 2 * 8) / 1e6)
+    # Each call tried the server out first, with two requests.
+    assert (used["requests"], used["completion_tokens"]) == (4 + 6, 10)
+    assert used["cost"] == pytest.approx((used["prompt_tokens"] + 2 * 10) / 1e6)
 
 
 CLI = "import sys; from kangaroo_eval.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -682,7 +682,7 @@ def test_control_c_ends_the_run_at_once_and_keeps_what_was_answered(made, tmp_pa
         process = subprocess.Popen(
             command(server, made, tmp_path / "run", concurrency=4), stderr=subprocess.PIPE, text=True
         )
-        wait_for(lambda: len(server.chats) >= 8, 60)
+        wait_for(lambda: len(server.chats) >= 2 + 3 + 4, 60)  # tried out, answered, hanging
         answers = tmp_path / "run/videomme.answers.jsonl"
         wait_for(lambda: answers.exists() and len(lines(answers)) == 3)
         began = time.monotonic()
@@ -746,7 +746,7 @@ def test_a_run_goes_on_from_its_earlier_calls_and_counts_nothing_twice():
         model.earlier(first)
         assert model.settings == first, "the same model goes on with its own run"
         list(model.respond([asked()]))
-        assert model.settings["usage"]["requests"] == first["usage"]["requests"] + 1 == 3
+        assert model.settings["usage"]["requests"] == first["usage"]["requests"] + 1 == 4
         model.earlier({})
         assert model.settings["served_by"] == [] and model.settings["usage"]["requests"] == 0
         assert model.settings["usage"]["cost"] == 0
@@ -756,11 +756,52 @@ def test_a_run_goes_on_from_its_earlier_calls_and_counts_nothing_twice():
     with fake() as server, load(server) as model:
         model.earlier({**first, "prefill_echoes": {"cut": 2, "brackets_closed": 1}})
         assert isinstance(model, Continuing)
-        assert model.settings["usage"]["requests"] == 3, "this one was tried out with one request"
+        assert model.settings["usage"]["requests"] == 3 + 2, "this one was tried out with two requests"
         assert model.settings["usage"]["cost"] is None, "nobody knows what the second call cost"
         assert model.settings["prefill_echoes"] == {"cut": 2, "brackets_closed": 1}
         list(model.respond([asked()]))
         assert model.settings["served_by"] == ["vlm-2024-01-01"] and model.notes == ()
+
+
+def test_a_server_that_counts_no_tokens_for_pictures_is_noted(caplog):
+    """A text-only model behind a server that drops what it cannot read would score as if it had looked."""
+
+    def counted(tokens):
+        return Step(
+            body={
+                "model": "m",
+                "choices": [{"message": {"content": "OK"}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": tokens, "completion_tokens": 1},
+            }
+        )
+
+    for seen, noted in (((46, 46), True), ((49, 46), True), ((52, 46), False), ((None, None), False)):
+        with fake(script=[counted(tokens) for tokens in seen]) as server, load(server) as model:
+            assert model.notes == ((remote.UNCOUNTED,) if noted else ())
+            assert (remote.UNCOUNTED in caplog.text) == noted
+        caplog.clear()
+    with fake(script=[counted(46), error(400, "a picture is wanted")]) as server, load(server) as model:
+        assert model.notes == ()
+
+
+@pytest.mark.parametrize("key", [KEY, "0123456789abcdef" * 4, "ABCDEFGH" * 8])
+def test_a_key_in_the_place_of_its_variables_name_is_not_shown(key):
+    for options in ({"key_env": key},):
+        with pytest.raises(UserError) as refusal, fake() as server:
+            load(server, **options)
+        assert key not in str(refusal.value) and "not a key" in str(refusal.value)
+
+
+def test_secrets_among_further_fields_are_sent_and_not_written_down(tmp_path):
+    file = tmp_path / "body.json"
+    file.write_text(
+        json.dumps({"api_key": KEY, "extra": {"Authorization": KEY, "top_k": 1}, "max_tokens_of": 3})
+    )
+    with fake() as server, load(server, body=str(file)) as model:
+        list(model.respond([asked()]))
+        assert body_of(server)["api_key"] == KEY and body_of(server)["extra"]["Authorization"] == KEY
+        assert KEY not in json.dumps(model.settings)
+        assert model.settings["body"]["extra"]["top_k"] == 1 and model.settings["body"]["max_tokens_of"] == 3
 
 
 # Wrong use

@@ -1,0 +1,31 @@
+"""What looks like a secret by its name: written to no file. A run directory is published, copied and attached to issues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MASK = "[not written down]"
+_NAME = (
+    r"(?:(?:[\w-]*[_-])?(?:api[_-]?key|access[_-]?key|secret(?:[_-]?key)?|passw(?:or)?d|credentials?)"
+    r"|(?:proxy-)?authorization|(?:[\w-]*(?:api|access|auth|bearer|hf)[_-])?token|key)"
+)
+_SECRET = re.compile(_NAME, re.IGNORECASE)
+_GIVEN = re.compile(rf"(?<![\w-])({_NAME})=[^,\s]+", re.IGNORECASE)
+
+
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping, at any depth, without the values of names such as api_key, token and password."""
+    return {name: MASK if _SECRET.fullmatch(str(name)) else _masked(value) for name, value in values.items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return masked(value)
+    return [_masked(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def masked_words(words: tuple[str, ...]) -> list[str]:
+    """A command line without the values of such names: `api_key=...` within any word."""
+    return [_GIVEN.sub(rf"\1={MASK}", word) for word in words]
