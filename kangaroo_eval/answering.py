@@ -24,13 +24,11 @@ from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, ask, frames_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.record import formula, frame_size, keep_aspect
+from kangaroo_eval.streak import Streak
 from kangaroo_eval.types import Failure, Frames, Request, Response, Sample, Video
 
 log = logging.getLogger(__name__)
 
-# A model that fails this often in a row is broken; asking it the remaining questions would only burn hours.
-FAILURES_IN_A_ROW = 10
-FAILED_VIDEOS = 3
 # The kind of a `Failure` that says that the model cannot do what this request asks.
 UNSUPPORTED = "unsupported"
 
@@ -76,8 +74,7 @@ class Answering:
         self.total = len(plan.samples)
         self.answered = self.done = self.total - len(self.todo)
         self.waiting: dict[str, tuple[Request, Decoded, bytes]] = {}
-        self.failed_in_a_row = 0
-        self.failed_videos: set[str] = set()
+        self.streak = Streak()
         self.broken: BaseException | None = None
 
     def _refuse_exchanged_videos(self, answered: Mapping[str, int | None]) -> None:
@@ -127,7 +124,7 @@ class Answering:
                 self._take(response)
         except UserError:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             # A model is foreign code and may raise anything; what it was asked is asked again, one by one.
             raise_interrupt(error)
             self._stop_if_broken()
@@ -147,7 +144,8 @@ class Answering:
         return True
 
     def _stop_if_broken(self) -> None:
-        """An error of our own, raised while the model was reading requests, must not pass for the model's."""
+        """An error of our own, raised while the model was reading requests, must not pass for the model's; and that the
+        model is broken is told."""
         if self.broken is not None:
             raise self.broken
 
@@ -164,21 +162,21 @@ class Answering:
                 raise_interrupt(error)
                 del self.waiting[request.id]
                 self._failed(request, decoded, "oom", *kind_and_message(error))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, as above
+            except BaseException as error:  # noqa: BLE001 - foreign code, as above
                 raise_interrupt(error)
                 del self.waiting[request.id]
                 self._failed(request, decoded, "request_failed", *kind_and_message(error))
+            self._stop_if_broken()
 
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
-        if kind == UNSUPPORTED:
-            return
-        self.failed_in_a_row += 1
-        self.failed_videos.add(_key_of(request, self.plan))
-        # One video that a server will not have, with all its questions, is no broken model.
-        if self.failed_in_a_row >= FAILURES_IN_A_ROW and len(self.failed_videos) >= FAILED_VIDEOS:
-            raise RunFailed(
-                f"{self.model.name} failed on {self.failed_in_a_row} requests in a row; the last: {message}. "
+        # What failed in an earlier call already may fail for ever, of a model that answers everything else.
+        says_nothing = kind == UNSUPPORTED or self.attempts[request.id] > 0
+        self.streak.end(request.id, answered=None if says_nothing else False)
+        if self.streak.broken and self.broken is None:
+            # Told when the model has answered what it has: that may be paid for.
+            self.broken = RunFailed(
+                f"{self.model.name} failed on {self.streak.length} requests in a row; the last: {message}. "
                 "The answers so far are kept; the same command resumes"
             )
 
@@ -211,14 +209,19 @@ class Answering:
         )
         try:
             for group, decoded in zip(groups, videos, strict=True):
+                if self.broken is not None:
+                    return
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue
                 assert decoded.frames is not None
                 frames = _repeated(decoded.frames, self.plan.task.repeat_frames)
                 for index, sample in enumerate(group):
+                    if self.broken is not None:
+                        return
                     request = self._request(sample, decoded, frames, len(group) - index - 1)
                     self.waiting[request.id] = (request, decoded, trace_of(frames))
+                    self.streak.ask(request.id, self.plan.video_key(sample))
                     yield request
         finally:
             videos.close()
@@ -294,8 +297,7 @@ class Answering:
         if losses is not None:
             line["losses"] = losses
         del self.waiting[request.id]
-        self.failed_in_a_row = 0
-        self.failed_videos.clear()
+        self.streak.end(request.id, answered=True)
         self._write(line)
 
     def _line(

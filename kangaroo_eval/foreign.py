@@ -1,16 +1,62 @@
-"""What comes back from a model, which is foreign code: answers, losses and errors, checked before they are kept."""
+"""What comes from a model, which is foreign code: its description, answers, losses and errors, checked before they
+are kept."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
+from kangaroo_eval.errors import UserError
 from kangaroo_eval.types import Frames, Response
 
 # Every which value of a video's pixels is compared before and after a model had them.
 TRACED = 1009
+UNKNOWN_WEIGHTS = "weights unknown: the model gives no model_hash"
+"""What every output says of such a model: nothing tells whether another run, or an earlier part of it, had the same."""
+
+
+class Facts(NamedTuple):
+    """What a model says of itself (protocol `Described`), as far as it does: whoever gives a hash of the weights
+    and nothing else is held to it all the same."""
+
+    model_hash: str | None
+    dtype: str | None
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+def facts_of(model: object) -> Facts:
+    """The model's facts now. `UserError` names what cannot be read, or is of another kind than it should be."""
+    model_hash, dtype = (_text(model, name) for name in ("model_hash", "dtype"))
+    notes, settings = attribute(model, "notes", None) or (), attribute(model, "settings", None) or {}
+    if not isinstance(notes, str | list | tuple):
+        raise _wrong(model, "notes", notes, "texts")
+    if not isinstance(settings, Mapping):
+        raise _wrong(model, "settings", settings, "a mapping")
+    told = (notes,) if isinstance(notes, str) else tuple(map(str, notes))
+    return Facts(model_hash, dtype, told, settings)
+
+
+def _text(model: object, name: str) -> str | None:
+    value = attribute(model, name, None)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise _wrong(model, name, value, "a text")
+
+
+def attribute(model: object, name: str, default: Any) -> Any:
+    """The model's attribute, or the default where it has none. `UserError` where reading it fails."""
+    try:
+        return getattr(model, name, default)
+    except Exception as error:
+        raise UserError(f"{type(model).__name__}: its {name} cannot be read: {one_line(error)}") from error
+
+
+def _wrong(model: object, name: str, value: object, what: str) -> UserError:
+    called = attribute(model, "name", type(model).__name__)
+    return UserError(f"{called}: its {name} is {value!r:.80}, and must be {what}")
 
 
 def checked(response: Any) -> Response:
@@ -19,12 +65,15 @@ def checked(response: Any) -> Response:
     if not isinstance(response, Response) or not isinstance(response.text, str):
         shown = repr(getattr(response, "text", response))[:80]
         raise TypeError(f"the model must yield a Response with a text, not {shown}")
+    numbers = [float(each) for each in (response.seconds, *response.frame_times)]
+    if not all(map(math.isfinite, numbers)):
+        raise TypeError(f"seconds and frame_times must be finite numbers, not {numbers!r:.80}")
     return dataclasses.replace(
         response,
-        frame_times=tuple(float(each) for each in response.frame_times),
+        frame_times=tuple(numbers[1:]),
         prompt_tokens=None if response.prompt_tokens is None else int(response.prompt_tokens),
         new_tokens=None if response.new_tokens is None else int(response.new_tokens),
-        seconds=float(response.seconds),
+        seconds=numbers[0],
         guess=_guess(response),
     )
 

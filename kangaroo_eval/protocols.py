@@ -86,9 +86,13 @@ class Closable(Protocol):
 class Described(Protocol):
     """A model that can say what it is. `model_hash` names its weights and code-relevant settings; `dtype` the
     arithmetic; `notes` are caveats that every output must show (for example "untrained weights"); `settings`
-    are further facts for the run record."""
+    are further facts for the run record. Each counts also where the others are not there (`foreign.facts_of`)."""
 
     model_hash: str
     dtype: str
     notes: tuple[str, ...]
     settings: Mapping[str, object]
+
+
+ABILITIES = (ChoiceRanker, FrameSized, AspectKeeping, Informed, Continuing, Closable, Described)
+"""What a model may have beside `respond`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
@@ -12,8 +13,9 @@ from typing import Any
 
 from kangaroo_eval import journal
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.foreign import UNKNOWN_WEIGHTS, attribute, facts_of
 from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
-from kangaroo_eval.protocols import AspectKeeping, ChoiceRanker, Described, FrameSized, Model
+from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.secrecy import masked, masked_words
 from kangaroo_eval.task import Task
 
@@ -30,25 +32,24 @@ PACKAGES = (
 )
 
 
-def model_protocol(model: Model) -> dict[str, Any]:
-    described = model if isinstance(model, Described) else None
-    for name in ("model_hash", "dtype") if described else ():
-        if not isinstance(getattr(described, name), str):
-            raise UserError(
-                f"{model.name}: its {name} is {getattr(described, name)!r:.80}, and must be a text"
-            )
+def model_protocol(model: Model, config: RunConfig) -> dict[str, Any]:
+    """What of the model may not change within a run directory. Weights that are not told are known by what was asked
+    for."""
+    facts = facts_of(model)
+    asked = json.dumps([config.model, masked(config.model_args)], sort_keys=True, default=str)
     return {
         "model": model.name,
-        "model_hash": described.model_hash if described else None,
-        "dtype": described.dtype if described else None,
+        "model_hash": facts.model_hash,
+        "dtype": facts.dtype,
         "frame_size": frame_size(model),
         "keep_aspect": keep_aspect(model),
         "ranks_choices": isinstance(model, ChoiceRanker),
+        **({} if facts.model_hash else {"asked": asked}),
     }
 
 
 def frame_size(model: Model) -> int:
-    size = model.frame_size if isinstance(model, FrameSized) else DEFAULT_SIZE
+    size = attribute(model, "frame_size", DEFAULT_SIZE)
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise UserError(
             f"{model.name}: its frame_size is {size!r:.80}: give a whole number of pixels, 0 for none"
@@ -57,27 +58,31 @@ def frame_size(model: Model) -> int:
 
 
 def keep_aspect(model: Model) -> bool:
-    return isinstance(model, AspectKeeping) and bool(model.keep_aspect)
+    return bool(attribute(model, "keep_aspect", False))
 
 
-def told_by(model: Described, earlier: Mapping[str, Any]) -> dict[str, Any]:
+def told_by(model: Model, earlier: Mapping[str, Any]) -> dict[str, Any]:
     """Notes and settings as they are now. A caveat of earlier answers stays one of the run's."""
-    notes = [model.notes] if isinstance(model.notes, str) else model.notes
+    facts = facts_of(model)
+    notes = facts.notes if facts.model_hash else (*facts.notes, UNKNOWN_WEIGHTS)
     before = earlier.get("model", {}).get("notes", [])
-    return {"notes": list(dict.fromkeys([*before, *map(str, notes)])), "settings": plain(model.settings)}
+    return {"notes": list(dict.fromkeys([*before, *notes])), "settings": plain(facts.settings)}
 
 
-def plain(value: object) -> Any:
+def plain(value: object, within: tuple[int, ...] = ()) -> Any:
     """The value as JSON holds it: a model is foreign code, and a setting that cannot be written down must not cost
     the run its record."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if id(value) in within:
+        return "(itself)"
+    within = (*within, id(value))
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): plain(item, within) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
+        return [plain(item, within) for item in value]
     return str(value)
 
 
@@ -89,7 +94,7 @@ def make_record(
     old: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """run.json: what is asked, with what, where and when. Tasks of earlier calls stay in it."""
-    described = model if isinstance(model, Described) else None
+    facts = facts_of(model)
     earlier = old or {}
     tasks = dict(earlier.get("tasks", {}))
     before = earlier.get("protocol", {}).get("tasks", {})
@@ -114,9 +119,9 @@ def make_record(
             "name": model.name,
             "asked": config.model,
             "args": masked(config.model_args),
-            "hash": described.model_hash if described else None,
-            "dtype": described.dtype if described else None,
-            **(told_by(described, earlier) if described else {"notes": [], "settings": {}}),
+            "hash": facts.model_hash,
+            "dtype": facts.dtype,
+            **told_by(model, earlier),
         },
         "frames": counts.pop() if len(counts) == 1 else None,
         "data": "+".join(kinds),

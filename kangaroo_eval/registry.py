@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from kangaroo_eval.errors import UserError, cannot_import
-from kangaroo_eval.protocols import Model
+from kangaroo_eval.protocols import ABILITIES, Model
 from kangaroo_eval.task import Task
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ def _read(group: str, of_payload: Callable[[str, str, Any], Mapping[str, Any]]) 
         called = f"plug-in {entry.name} = {entry.value} (package {package})"
         try:
             named = of_payload(entry.name, entry.value, entry.load())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - importing foreign code may raise anything
+        except BaseException as error:  # noqa: BLE001 - what is ours is passed on
+            # Importing foreign code may raise anything; a panic of Rust is no Exception.
+            _pass_on(error)
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             broken.append(Broken((entry.name,), f"{called} cannot be loaded: {reason}"))
             continue
@@ -83,6 +85,12 @@ def _read(group: str, of_payload: Callable[[str, str, Any], Mapping[str, Any]]) 
                     contested.add(before)
     # Which of two strangers comes first is chance: a name means one thing or nothing.
     return _Table({name: found[name] for name in found if name not in contested}, tuple(broken))
+
+
+def _pass_on(error: BaseException) -> None:
+    """Raise again what concerns this process and not the plug-in."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        raise error
 
 
 def _entries(group: str) -> Iterator[tuple[importlib.metadata.EntryPoint, str]]:
@@ -226,7 +234,8 @@ def load_model(name: str, **options: Any) -> Model:
         raise
     except ImportError as error:
         raise cannot_import(f"model {kind!r}", error, f"pip install it for {name}") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        _pass_on(error)
         # Foreign code may raise anything, and an exit of its own must not pass for ours.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UserError(f"model {name!r} cannot be loaded: {reason}") from error
@@ -234,8 +243,17 @@ def load_model(name: str, **options: Any) -> Model:
 
 
 def checked_model(model: object, what: str) -> Model:
-    """The object, if it has what every model has. `UserError` with what it lacks."""
-    if not isinstance(getattr(model, "name", None), str) or not callable(getattr(model, "respond", None)):
+    """The object, if it has what every model has, and can be asked what else it has. `UserError` with what it lacks."""
+    try:
+        fits = isinstance(getattr(model, "name", None), str) and callable(getattr(model, "respond", None))
+        for ability in ABILITIES:
+            isinstance(model, ability)  # reads its attributes, which are foreign code too
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(
+            f"{what}, {type(model).__name__}, has an attribute that cannot be read: {reason}"
+        ) from error
+    if not fits:
         raise UserError(f"{what}, {model!r:.80}, lacks a name or respond()")
     return cast(Model, model)
 
@@ -262,7 +280,8 @@ def _resolved(what: str, name: str, reference: str) -> Any:
         extra = name if name in EXTRAS else "model"
         mend = f"pip install 'kangaroo-eval[{extra}]'" if ours else f"pip install it for {reference}"
         raise cannot_import(f"{what} {name!r}", error, mend) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        _pass_on(error)
         raise UserError(
             f"{what} {name!r} = {reference} cannot be loaded: {type(error).__name__}: {error}"
         ) from error

@@ -15,6 +15,7 @@ from kangaroo_eval import journal, judge, results, scores
 from kangaroo_eval.answering import Answering, Progress
 from kangaroo_eval.endpoint import Endpoint
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.foreign import facts_of, one_line
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.plan import (
     RunConfig,
@@ -25,7 +26,7 @@ from kangaroo_eval.plan import (
     make_plan,
     protocol,
 )
-from kangaroo_eval.protocols import Closable, Continuing, Described, Informed, Model
+from kangaroo_eval.protocols import Closable, Continuing, Informed, Model
 from kangaroo_eval.record import make_record, model_protocol, told_by
 from kangaroo_eval.registry import check_model, checked_model, load_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
@@ -141,13 +142,16 @@ def _answer_and_score(
         try:
             for plan in plans:
                 if isinstance(answers, Informed):
-                    answers.study(plan.task.name, plan.everything)
+                    with _blamed(answers, "study"):
+                        answers.study(plan.task.name, plan.everything)
                 Answering(directory, plan, config, answers, progress).finish()
         finally:
             # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
-            if isinstance(answers, Described):
+            try:
                 record["model"].update(told_by(answers, record))
-                directory.write_record(record)
+            except UserError as error:
+                log.warning("%s: what the run learned of it is not written down: %s", answers.name, error)
+            directory.write_record(record)
     for plan in plans:
         if plan.task.name in judges:
             with contextlib.closing(judges[plan.task.name]) as endpoint:
@@ -167,14 +171,15 @@ def _prepare(
     old: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Refuse a directory that holds another model's run; else the run record, written."""
-    if not isinstance(model, Described):
+    if facts_of(model).model_hash is None:
         log.warning("%s has no model_hash: a resumed run cannot tell whether its weights changed", model.name)
-    asked = protocol(config, plans, model_protocol(model))
+    asked = protocol(config, plans, model_protocol(model, config))
     _refuse_other_protocol(directory.path, old, asked)
     if isinstance(model, Informed):
         _try_study(model, plans)
     if isinstance(model, Continuing):
-        model.earlier(old["model"]["settings"] if old else {})
+        with _blamed(model, "earlier"):
+            model.earlier(old["model"]["settings"] if old else {})
     aside = directory.set_aside() if config.fresh else None
     if aside:
         log.warning("the earlier run is kept in %s", aside)
@@ -188,7 +193,8 @@ def _try_study(model: Informed, plans: Sequence[TaskPlan]) -> None:
     refused: dict[str, UserError] = {}
     for plan in plans:
         try:
-            model.study(plan.task.name, plan.everything)
+            with _blamed(model, "study"):
+                model.study(plan.task.name, plan.everything)
         except UserError as error:
             refused[plan.task.name] = error
     if refused:
@@ -196,6 +202,17 @@ def _try_study(model: Informed, plans: Sequence[TaskPlan]) -> None:
         raise UserError(f"leave {', '.join(refused)} out of --tasks: {told}") from next(
             iter(refused.values())
         )
+
+
+@contextlib.contextmanager
+def _blamed(model: object, method: str) -> Iterator[None]:
+    """Whatever the model's method raises, as an error that names both: foreign code may raise anything."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{type(model).__name__}.{method}() failed: {one_line(error)}") from error
 
 
 @contextlib.contextmanager

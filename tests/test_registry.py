@@ -56,6 +56,13 @@ def strict(arg):
     return MyModel("A")
 
 
+def panicked(arg, **options):
+    class PanicException(BaseException):
+        """What a panic of Rust is in Python."""
+
+    raise PanicException("no device")
+
+
 def nothing(arg, **options):
     return object()
 '''
@@ -76,6 +83,7 @@ FAULTY = """
 [project.entry-points."kangaroo_eval.models"]
 nopackage = "bad_import:load"
 raising = "bad_raise:load"
+panicking = "bad_panic:load"
 lacking = "bad_empty:load"
 number = "bad_empty:NUMBER"
 pairs = "bad_empty:PAIRS"
@@ -91,6 +99,7 @@ aliases = "bad_empty:NUMBER"
 FAULTY_MODULES = {
     "bad_import": "import a_package_that_nobody_has",
     "bad_raise": "raise RuntimeError('no driver\\nfound')",
+    "bad_panic": "class PanicException(BaseException): ...\nraise PanicException('called unwrap on None')",
     "bad_empty": "NUMBER = 3\nPAIRS = {'a': 3}\nTASKS = {'LV-Bench': 'bad_empty:NUMBER'}\ndef make(arg, **options): ...",
 }
 
@@ -131,6 +140,7 @@ def site(tmp_path_factory):
 mymodel = "my_model:load"
 strict = "my_model:strict"
 nothing = "my_model:nothing"
+panicked = "my_model:panicked"
 twice = "my_model:load"
 [project.entry-points."kangaroo_eval.tasks"]
 mine = "my_task:TASK"
@@ -183,10 +193,11 @@ def test_listing_names_the_faulty_ones_and_shows_the_others(cli):
     assert done.returncode == 0
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert {"mymodel", "constant", "kangaroo-tiny", "openai"} <= set(names)
-    assert not {"nopackage", "raising", "lacking", "number", "pairs", "a", "twice"} & set(names)
+    assert not {"nopackage", "raising", "panicking", "lacking", "number", "pairs", "a", "twice"} & set(names)
     for words in (
         "plug-in nopackage = bad_import:load (package a-faulty-one) cannot be loaded: ModuleNotFoundError",
         "plug-in raising = bad_raise:load (package a-faulty-one) cannot be loaded: RuntimeError: no driver found",
+        "plug-in panicking = bad_panic:load (package a-faulty-one) cannot be loaded: PanicException: called unwrap",
         "plug-in lacking = bad_empty:load (package a-faulty-one) cannot be loaded: AttributeError",
         "plug-in number = bad_empty:NUMBER (package a-faulty-one) cannot be loaded: TypeError: expected a function",
         "plug-in pairs = bad_empty:PAIRS (package a-faulty-one) cannot be loaded: TypeError",
@@ -194,7 +205,7 @@ def test_listing_names_the_faulty_ones_and_shows_the_others(cli):
         "both bring 'twice': rename or uninstall one",
     ):
         assert done.stderr.count(words) == 1, words
-    assert len(done.stderr.strip().splitlines()) == 7
+    assert len(done.stderr.strip().splitlines()) == 8
 
 
 def test_tasks_are_listed_in_the_same_way(cli):
@@ -213,6 +224,8 @@ def test_tasks_are_listed_in_the_same_way(cli):
     [
         ("nopackage", "ModuleNotFoundError: No module named 'a_package_that_nobody_has'"),
         ("nopackage:some/id", "plug-in nopackage = bad_import:load"),
+        ("panicking", "PanicException: called unwrap on None"),
+        ("panicked", "model 'panicked' cannot be loaded: PanicException: no device"),
         ("number", "expected a function that makes the model"),
         ("twice", "both bring 'twice'"),
         ("strict:x", "model 'strict' does not take what it is given (got an unexpected keyword argument"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.protocols import ChoiceRanker, Continuing, Described, FrameSized, Informed, Model
+from kangaroo_eval.foreign import UNKNOWN_WEIGHTS, attribute, facts_of
+from kangaroo_eval.options import STANDARD
+from kangaroo_eval.protocols import ChoiceRanker, Continuing, Informed, Model
 from kangaroo_eval.registry import load_model, model_loader
+from kangaroo_eval.secrecy import masked
 from kangaroo_eval.types import Failure, Frames, Request, Response
 
 log = logging.getLogger(__name__)
@@ -21,31 +25,34 @@ class Blind:
 
     frame_size = 0
 
-    def __init__(self, inner: Model) -> None:
+    def __init__(self, inner: Model, asked: str) -> None:
+        """`asked` is what the inner model was asked for by: who tells no hash of the weights is known by that."""
         import numpy as np
 
         self.inner = inner
         self.name = f"blind:{inner.name}"
-        described = inner if isinstance(inner, Described) else None
-        if described is None:
-            log.warning("%s has no model_hash: its weights are told apart by its name only", inner.name)
-        identity = described.model_hash if described else inner.name
+        facts = facts_of(inner)
+        if facts.model_hash is None:
+            log.warning(
+                "%s has no model_hash: its weights are told apart by its name and arguments only", inner.name
+            )
+        identity = facts.model_hash or f"{inner.name}\0{asked}"
         self.model_hash = hashlib.sha256(f"blind\0{identity}".encode()).hexdigest()
-        self.dtype = described.dtype if described else "unknown"
+        self.dtype = facts.dtype or "unknown"
         # One value for all requests, so that an inner model sees that nothing changed.
         self._nothing = Frames(np.zeros((0, 0, 0, 3), np.uint8), ())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The inner model's, and that it sees nothing."""
-        inner = self.inner.notes if isinstance(self.inner, Described) else ()
-        return (*inner, "sees no video")
+        facts = facts_of(self.inner)
+        unknown = () if facts.model_hash else (UNKNOWN_WEIGHTS,)
+        return (*facts.notes, *unknown, "sees no video")
 
     @property
     def settings(self) -> Mapping[str, object]:
         """The inner model's."""
-        inner = self.inner.settings if isinstance(self.inner, Described) else {}
-        return {**inner, "blind": True}
+        return {**facts_of(self.inner).settings, "blind": True}
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Response | Failure]:
         """The inner model's answers to the text."""
@@ -91,6 +98,8 @@ def load(argument: str | None, **options: Any) -> Blind:
     if inner is None or getattr(inner, "opens_videos", False):
         kind = argument.partition(":")[0]
         raise UserError(f"blind:{argument}: {kind} opens the video by itself and cannot be blinded")
-    if isinstance(inner, Informed) or (isinstance(inner, FrameSized) and inner.frame_size == 0):
+    if isinstance(inner, Informed) or attribute(inner, "frame_size", None) == 0:
         raise UserError(f"blind:{argument}: {inner.name} gets no pictures anyway; run {argument}")
-    return BlindRanker(inner) if isinstance(inner, ChoiceRanker) else Blind(inner)
+    given = masked({name: value for name, value in options.items() if name not in STANDARD})
+    asked = json.dumps([argument, given], sort_keys=True, default=str)
+    return BlindRanker(inner, asked) if isinstance(inner, ChoiceRanker) else Blind(inner, asked)

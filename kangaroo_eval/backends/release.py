@@ -179,7 +179,8 @@ def _load(folder: Path, dtype: Any) -> tuple[Any, Any, str]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=True)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        auto: Any = AutoModelForCausalLM
+        model, info = auto.from_pretrained(
             str(folder),
             dtype=dtype,
             trust_remote_code=True,

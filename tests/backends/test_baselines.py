@@ -12,6 +12,7 @@ from conftest import videomme_rows, write_videomme
 
 from kangaroo_eval import evaluate
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.foreign import UNKNOWN_WEIGHTS
 from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized, Informed
 from kangaroo_eval.registry import get_task, load_model, task_names
 from kangaroo_eval.scores import rule_scores
@@ -307,7 +308,7 @@ def test_blind_says_that_weights_without_a_hash_are_not_told_apart(inner, caplog
     with caplog.at_level(logging.WARNING):
         model = load_model("blind:plain")
     assert "plain has no model_hash" in caplog.text
-    assert isinstance(model, Described) and model.notes == ("sees no video",)
+    assert isinstance(model, Described) and model.notes == (UNKNOWN_WEIGHTS, "sees no video")
 
 
 def test_blind_hands_on_what_earlier_calls_of_the_run_ended_with(inner):
