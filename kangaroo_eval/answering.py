@@ -209,8 +209,6 @@ class Answering:
         )
         try:
             for group, decoded in zip(groups, videos, strict=True):
-                if self.broken is not None:
-                    return
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue

@@ -18,7 +18,7 @@ def torch_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try cpu"

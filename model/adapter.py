@@ -18,7 +18,7 @@ from torch import Tensor
 from kangaroo_eval.identity import Identity
 from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.dialogue import same_frames, visual_sequence
-from kangaroo_eval.model.generation import Prefix, greedy, mean_losses, prefill
+from kangaroo_eval.model.generation import Prefix, greedy, mean_losses, prefill, stop_ids
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.torch_tools import cpu_threads, told_as_memory_error
@@ -60,6 +60,7 @@ class KangarooModel:
 
     def __post_init__(self) -> None:
         config = self.network.config
+        self.processor.check_fits(config, stop_ids(self.network))
         self.frame_size = self.processor.frame_size
         self.dtype = str(self.network.dtype).removeprefix("torch.")
         self.identity = self.identity or checkpoint.identity_of(self.network, self.processor)

@@ -71,9 +71,12 @@ def from_components(
             "llm": {"source": str(llm), "hash": sources.fingerprint(words)},
         },
     }
-    config = KangarooConfig(
-        vision_config=encoder.config, text_config=language.config, **{**defaults, **options}
-    )
+    try:
+        config = KangarooConfig(
+            vision_config=encoder.config, text_config=language.config, **{**defaults, **options}
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
     with torch.device("meta"):
         model = KangarooForConditionalGeneration(config)
     model.vision, model.llm = encoder, language

@@ -56,12 +56,13 @@ def check_folder(folder: Path) -> KangarooConfig:
     try:
         with torch.device("meta"):
             network = KangarooForConditionalGeneration(config)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError, AssertionError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AssertionError) as error:
         raise UserError(
             f"{folder / 'config.json'}: no model can be made of it ({first_line(error)}); {MEND}"
         ) from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in identity.tensors_of(folder).items()}
+    tensors = identity.tensors_of(folder)
+    found = {name: tensor.shape for name, tensor in tensors.items()}
     if config.tie_word_embeddings:
         expected.pop(HEAD, None)
         found.pop(HEAD, None)
@@ -74,6 +75,14 @@ def check_folder(folder: Path) -> KangarooConfig:
                 f"{name} {found[name]} instead of {shape}"
                 for name, shape in expected.items()
                 if name in found and found[name] != shape
+            ],
+        ),
+        _fault(
+            "not floating point",
+            [
+                f"{name} {tensors[name].dtype}"
+                for name in expected
+                if name in found and not tensors[name].dtype.startswith(("F", "BF"))
             ],
         ),
     ]
@@ -113,7 +122,27 @@ def read_processor(folder: Path, config: KangarooConfig) -> KangarooProcessor:
         raise UserError(f"{folder}: no usable tokenizer ({first_line(error)}); {SAVE_PROCESSOR}") from error
     processor = KangarooProcessor.for_config(tokenizer, config)
     _check_tokens(folder, processor, config)
+    try:
+        processor.check_fits(config, _stops(folder, config))
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
     return processor
+
+
+def _stops(folder: Path, config: KangarooConfig) -> list[int]:
+    """Ids that will end an answer: those of generation_config.json, else the LLM's. UserError where they are none."""
+    path, ends = folder / "generation_config.json", None
+    if path.is_file():
+        content = identity.read_json(path)
+        if not isinstance(content, dict):
+            raise UserError(f"{path}: holds no settings; {MEND}")
+        ends = content.get("eos_token_id")
+    if ends is None:
+        path, ends = folder / "config.json", config.text_config.eos_token_id
+    found = ends if isinstance(ends, list | tuple) else [ends]
+    if not found or not all(isinstance(each, int) and not isinstance(each, bool) for each in found):
+        raise UserError(f"{path}: eos_token_id {ends!r}: give the ids of the tokens that end an answer")
+    return list(found)
 
 
 def identity_of(

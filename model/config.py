@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +16,9 @@ VISUAL_TOKENS = ("<vi_start>", "<eof>", "<eov>", "<vi_end>")
 
 VIDEO_TOKEN = "<|video|>"
 """The placeholder that stands once for each token of a slot."""
+
+LENGTH_DEPENDENT = ("dynamic", "longrope")
+"""Kinds of rotary positions whose frequencies depend on how long a prompt is."""
 
 PROVENANCE = ("vision", "llm", "license", "stages", "results")
 """Keys of `KangarooConfig.provenance`, all optional: what the model card is written from."""
@@ -44,6 +48,9 @@ class KangarooVisionConfig(PretrainedConfig):  # type: ignore[misc, unused-ignor
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        _check_positive(self, "layer_norm_eps", "rope_theta")
+        if self.rope_grid is not None:
+            _check_positive(self, "rope_grid")
         head, rest = divmod(self.hidden_size, self.num_attention_heads)
         if rest or head % 4:
             raise ValueError(
@@ -114,9 +121,11 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
             raise ValueError(
                 f"visual_token_ids needs {len(VISUAL_TOKENS)} ids, for {', '.join(VISUAL_TOKENS)}"
             )
-        unknown = sorted(set(self.provenance or {}) - set(PROVENANCE))
-        if unknown:
-            raise ValueError(f"provenance {', '.join(unknown)}: choose among {', '.join(PROVENANCE)}")
+        _check_positive(self, "tpe_theta")
+        _check_provenance(self.provenance)
+        rotary = (self.text_config.rope_parameters or {}).get("rope_type")
+        if rotary in LENGTH_DEPENDENT:
+            raise ValueError(length_dependent(rotary))
         self.layout  # noqa: B018  (checks frame_size)
 
     @property
@@ -130,10 +139,45 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
         return [*self.visual_token_ids, self.video_token_id]
 
 
+def length_dependent(kind: str) -> str:
+    """Why such rotary positions are refused."""
+    return (
+        f"rope_type {kind!r}: its positions depend on the length of the prompt, so that what is kept of a video would "
+        "be read otherwise than anew; choose 'default', 'linear', 'yarn' or 'llama3'"
+    )
+
+
+def _check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < math.inf:
+            raise ValueError(f"{name} {value!r}: give a number above 0")
+
+
+def _check_provenance(provenance: Any) -> None:
+    if provenance is None:
+        return
+    if not isinstance(provenance, dict):
+        raise ValueError(f"provenance {provenance!r:.80}: give a mapping of {', '.join(PROVENANCE)}")
+    unknown = sorted(set(provenance) - set(PROVENANCE))
+    if unknown:
+        raise ValueError(f"provenance {', '.join(unknown)}: choose among {', '.join(PROVENANCE)}")
+    for name in ("vision", "llm"):
+        if not isinstance(provenance.get(name) or {}, dict):
+            raise ValueError(f"provenance {name} {provenance[name]!r:.80}: give a mapping of source and hash")
+    for name in ("stages", "results"):
+        entries = provenance.get(name) or []
+        if not isinstance(entries, list | tuple) or not all(isinstance(each, dict) for each in entries):
+            raise ValueError(f"provenance {name} {entries!r:.80}: give a list of mappings")
+
+
 def _sub_config(value: Any, kind: type[Any]) -> Any:
     if value is None:
         return kind()
     if isinstance(value, dict):
+        if value.get("model_type", kind.model_type) != kind.model_type:
+            raise ValueError(f"a part of type {value['model_type']!r}; it must be {kind.model_type!r}")
         return kind(**{name: item for name, item in value.items() if name != "model_type"})
     return value
 

@@ -3,6 +3,7 @@ and the web page."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor, Turn
 from kangaroo_eval.types import Frames, Video
 
+FRAMES = 64
+"""Frames that a conversation looks at unless told otherwise."""
 THREADS = 4
 """Threads that decode a video; more gain little on one file."""
 
@@ -74,7 +77,7 @@ class Conversation:
     def __init__(
         self,
         model: KangarooModel,
-        frames: int = 64,
+        frames: int = FRAMES,
         system: str | None = None,
         max_new_tokens: int = 512,
         sampling: Sampling | None = None,
@@ -228,20 +231,36 @@ class ChatTurn(NamedTuple):
 
 class History(tuple[Turn, ...]):
     """The rounds of a conversation, as a tuple of question and reply. One that `chat` returned also holds the video
-    and the KV cache, so that the next round computes neither again; a copy, a sum or a pickled one holds the text
-    alone, and gives the same answers."""
+    and the KV cache, so that the next round computes neither again. A copied or pickled one holds the text, and that
+    there was a video, which then has to be given again; a slice, a sum or a list is text alone. With the video given
+    the answers are the same."""
 
     _state: _State | None = None
+    _of_video: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return History, (tuple(self),)
+        return _copied, (tuple(self), self._of_video)
+
+
+def _copied(turns: tuple[Turn, ...], of_video: bool) -> History:
+    history = History(turns)
+    history._of_video = of_video
+    return history
+
+
+class _File(NamedTuple):
+    """A video file as `chat` was given it, and what changes when the file does."""
+
+    path: str
+    frames: int
+    stamp: tuple[int, int] | None
 
 
 class _State(NamedTuple):
-    """What a history keeps for the next round: `source` is what `video` and `frames` of `chat` were."""
+    """What a history keeps for the next round: `source` is the file, None for frames that were given."""
 
     dialogue: Dialogue
-    source: object
+    source: _File | None
     frames: Frames | None
 
 
@@ -252,7 +271,7 @@ def chat(  # noqa: PLR0913  (the arguments of the public release's `chat`)
     processor: KangarooProcessor,
     video: str | os.PathLike[str] | Frames | Any | None = None,
     times: Sequence[float] | None = None,
-    frames: int = 64,
+    frames: int | None = None,
     history: Iterable[tuple[str, str]] | None = None,
     system: str | None = None,
     max_new_tokens: int = 512,
@@ -264,16 +283,19 @@ def chat(  # noqa: PLR0913  (the arguments of the public release's `chat`)
 ) -> ChatTurn:
     """One round of a conversation: `reply, history = chat(network, "What happens?", video="a.mp4", ...)`.
 
-    `video` is a file, of which `frames` frames are looked at; `Frames`; or uint8 pixels (n, height, width, 3) with
-    their `times` in seconds. Given again with the `history` of an earlier round, or left out, it is neither decoded
-    nor encoded again. Without any the answer is from text alone. `on_text` gets the reply piece by piece; Ctrl-C
-    ends the round. Greedy, unless `do_sample`. UserError, MissingVideo or MediaError in one line.
+    `video` is a file, of which `frames` frames are looked at (None: as many as in the rounds before, else 64);
+    `Frames`; or uint8 pixels (n, height, width, 3) with their `times` in seconds, which are copied. Given again with the
+    `history` of an earlier round, or left out, it is neither decoded nor encoded again. Without any the answer is from
+    text alone. `on_text` gets the reply piece by piece; Ctrl-C ends the round. Greedy, unless `do_sample`. UserError,
+    MissingVideo or MediaError in one line.
     """
     state = history._state if isinstance(history, History) else None
     turns = History(Turn(*turn) for turn in history or ())
     dialogue = Dialogue(network, processor)
     if state is not None and state.dialogue.network is network and state.dialogue.processor is processor:
         dialogue = state.dialogue
+    if video is None and state is None and isinstance(history, History) and history._of_video:
+        raise UserError("a copied history does not hold the video that it is about: give the video again")
     source, seen = _seen(video, times, frames, processor.frame_size, state)
     ask = Ask(
         query,
@@ -291,27 +313,35 @@ def chat(  # noqa: PLR0913  (the arguments of the public release's `chat`)
     reply = "".join(told)
     longer = History((*turns, Turn(query, reply)))
     longer._state = _State(dialogue, source, seen)
+    longer._of_video = seen is not None
     return ChatTurn(reply, longer)
 
 
 class _Seen(NamedTuple):
-    source: object
+    source: _File | None
     frames: Frames | None
 
 
-def _seen(video: Any, times: Sequence[float] | None, frames: int, size: int, state: _State | None) -> _Seen:
+def _seen(
+    video: Any, times: Sequence[float] | None, frames: int | None, size: int, state: _State | None
+) -> _Seen:
     """The frames that the round is about, and what they were made of."""
     if video is None:
         return _Seen(None, None) if state is None else _Seen(state.source, state.frames)
+    # Pixels are copied: who fills one buffer again and again must not change what an earlier answer was about.
     if isinstance(video, Frames):
-        return _Seen(None, video)
+        return _Seen(None, dataclasses.replace(video, pixels=video.pixels.copy()))
     if isinstance(video, str | os.PathLike):
         path = os.fspath(video)
-        source = (os.path.abspath(path), frames, _stamp(path))
-        if state is not None and state.source == source:
+        before = state.source if state is not None else None
+        place = os.path.abspath(path)
+        if frames is None:
+            frames = before.frames if before is not None and before.path == place else FRAMES
+        source = _File(place, frames, _stamp(path))
+        if state is not None and before == source:
             return _Seen(source, state.frames)
         return _Seen(source, look_at(Video(path), frames, size).frames)
-    pixels = np.asarray(video)
+    pixels = np.array(video)
     if times is None or len(times) != len(pixels):
         raise UserError(f"{len(pixels)} frames need as many times in seconds, not {times!r}")
     return _Seen(None, Frames(pixels, tuple(float(second) for second in times)))

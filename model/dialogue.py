@@ -2,7 +2,7 @@
 
 The KV cache of a round is kept with the ids that it stands for. The next prompt is compared with them id by id, and
 only what follows the longest common beginning is computed. So a cache can be stale, but never wrong: after another
-system turn, an edited history or a stopped answer the same greedy answer comes out as from nothing.
+system turn, an edited history, a stopped answer or a step of training the same greedy answer comes out as from nothing.
 """
 
 # mypy: allow-untyped-calls
@@ -138,6 +138,7 @@ class Dialogue:
         processor: KangarooProcessor,
         threads: int | None = None,
     ) -> None:
+        processor.check_fits(network.config, stop_ids(network))
         self.network = network
         self.processor = processor
         self.threads = threads
@@ -146,6 +147,7 @@ class Dialogue:
         self._frames: Frames | None = None
         self._sequence: Tensor | None = None
         self._known: _Known | None = None
+        self._weights = _state_of(network)
 
     @property
     def context(self) -> int:
@@ -179,6 +181,10 @@ class Dialogue:
 
     def _open(self, ask: Ask) -> _Opened:
         """Read the prompt."""
+        weights = _state_of(self.network)
+        if weights != self._weights:
+            self.forget()  # trained on, moved or cast since
+            self._weights = weights
         prompt, limit = self._prompt(ask)
         clock = _Clock(self.network)
         with cpu_threads(self.threads):
@@ -317,6 +323,15 @@ def visual_sequence(
     if not frames.times:
         return torch.empty(0, network.visual_tokens.shape[1], dtype=network.dtype, device=device)
     return network.encode_video(processor.pixels(frames.pixels).to(device), frames.times)
+
+
+def _state_of(network: KangarooForConditionalGeneration) -> tuple[object, ...]:
+    """Changes when a weight is changed in place, exchanged, moved or cast."""
+    return tuple(
+        # Weights made in inference mode cannot be changed in place, and count no versions.
+        (each.data_ptr(), each.dtype, each.device, 0 if each.is_inference() else each._version)
+        for each in network.parameters()
+    )
 
 
 def same_frames(one: Frames, other: Frames) -> bool:

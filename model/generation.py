@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.model.modeling import CACHE, KangarooForConditionalGeneration
 
 
 class Prefix(NamedTuple):
@@ -44,7 +45,7 @@ class Prefix(NamedTuple):
 def prefill(model: KangarooForConditionalGeneration, inputs_embeds: Tensor) -> Prefix:
     """Run the shared prompt (1, length, width) through the LLM once."""
     cache = DynamicCache()
-    model.llm.model(inputs_embeds=inputs_embeds, past_key_values=cache, use_cache=True)
+    model.llm.model(inputs_embeds=inputs_embeds, use_cache=True, **{CACHE: cache})
     return Prefix.of(cache, int(inputs_embeds.shape[1]))
 
 
@@ -92,7 +93,7 @@ def next_logits(
 ) -> Tensor:
     """Run the inputs behind the cache, which grows by them; logits of the token after the last, of shape (batch,
     vocabulary), -inf for the ids `barred`. ArithmeticError where one is not finite."""
-    output = model.llm.model(**inputs, past_key_values=cache, use_cache=True)
+    output = model.llm.model(**inputs, use_cache=True, **{CACHE: cache})
     logits: Tensor = model.llm.lm_head(output.last_hidden_state[:, -1])
     if not torch.isfinite(logits).all():
         # The largest of NaNs is a token like any other: an answer that nothing would give away.
@@ -122,7 +123,7 @@ def mean_losses(
     losses = []
     for reply in replies:
         ids = torch.tensor([[*suffix, *reply]], device=device)
-        output = model.llm.model(input_ids=ids, past_key_values=prefix.cache(1), use_cache=True)
+        output = model.llm.model(input_ids=ids, use_cache=True, **{CACHE: prefix.cache(1)})
         hidden = output.last_hidden_state[0, len(suffix) - 1 : -1]
         logits = model.llm.lm_head(hidden).float()
         loss = torch.nn.functional.cross_entropy(logits, ids[0, len(suffix) :])
@@ -135,10 +136,12 @@ def mean_losses(
 
 
 def stop_ids(model: KangarooForConditionalGeneration) -> set[int]:
-    """Ids that end an answer."""
+    """Ids that end an answer. UserError where none is named: answers would have no end."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         ends = model.config.text_config.eos_token_id
+    if ends is None or (isinstance(ends, list | tuple) and not ends):
+        raise UserError("the configuration names no eos_token_id: nothing would end an answer")
     return set(ends) if isinstance(ends, list | tuple) else {int(ends)}
 
 

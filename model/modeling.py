@@ -9,6 +9,8 @@ Figure 2 of the paper, Section IV.A. The visual branch writes a sequence of LLM-
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from transformers import (
     AutoModelForImageTextToText,
     GenerationMixin,
     LlamaForCausalLM,
+    LlamaModel,
     PreTrainedModel,
 )
 from transformers import initialization as init
@@ -33,11 +36,19 @@ from kangaroo_eval.model.position import temporal_embedding
 from kangaroo_eval.model.projector import build_projector
 from kangaroo_eval.model.vision import KangarooVisionModel
 
+log = logging.getLogger(__name__)
+
 VI_START, EOF, EOV, VI_END = range(4)
 
 PARTS = ("vision", "patchify", "projector", "visual_tokens", "llm")
 """The trainable parts. Every parameter's name begins with exactly one of them (see `part_of`)."""
 
+
+CACHE = "cache" if "cache" in inspect.signature(LlamaModel.forward).parameters else "past_key_values"
+"""transformers' name for the KV cache among the keywords of `forward`; it changed with 5.24."""
+
+VIDEO_INPUTS = ("pixel_values", "frame_times", "frame_counts")
+"""The keywords that bring videos; their first dimension counts frames or videos, not rows."""
 
 ROTARY_BUFFERS = ("inv_freq", "original_inv_freq")
 """transformers' names of the LLM's rotary frequencies."""
@@ -80,7 +91,7 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
     config: KangarooConfig
     # transformers declares these two on the instance, so no ClassVar
     _no_split_modules = ["LlamaDecoderLayer", "VisionLayer"]  # noqa: RUF012
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values", "cache"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -95,11 +106,20 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         self.visual_tokens = nn.Parameter(torch.empty(4, text.hidden_size))
         self.llm = LlamaForCausalLM(text)
         self.post_init()
+        self._complete_generation_config()
+
+    def _complete_generation_config(self) -> None:
+        """What a generation configuration leaves out, as a checkpoint's does that lies there without one."""
         generation: Any = self.generation_config
-        generation.do_sample = False
-        generation.pad_token_id = pad_id(text)
-        # The control tokens are input only: greedy decoding must never write one into an answer.
-        generation.suppress_tokens = config.control_token_ids
+        wanted = {
+            "do_sample": False,
+            "pad_token_id": pad_id(self.config.text_config),
+            # The control tokens are input only: greedy decoding must never write one into an answer.
+            "suppress_tokens": self.config.control_token_ids,
+        }
+        for name, value in wanted.items():
+            if getattr(generation, name, None) is None:
+                setattr(generation, name, value)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -224,13 +244,15 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         inputs_embeds: Tensor | None = None,
         attention_mask: Tensor | None = None,
         past_key_values: Any = None,
+        cache: Any = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> Any:
         """Logits, and the loss where `labels` are given (-100: not a target). Returns transformers'
-        `CausalLMOutputWithPast`; further keywords (position_ids, use_cache) go to the LLM. `logits_to_keep`: how many last
-        positions get logits (0: all); named here, or `generate` would not ask for one and take those of all.
+        `CausalLMOutputWithPast`; further keywords (position_ids, use_cache) go to the LLM. `cache` and `past_key_values` are
+        the newer and the older name of one thing. `logits_to_keep`: how many last positions get logits (0: all); named
+        here, or `generate` would not ask for one and take those of all.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -240,19 +262,58 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         return self.llm(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
+            **{CACHE: past_key_values if cache is None else cache},
             labels=labels,
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
 
+    def _expand_inputs_for_generation(  # type: ignore[override, unused-ignore]
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """Rows for beams and for several samples. GenerationMixin repeats each entry of a tensor, which would hand a
+        video's frames out by halves: here whole videos are repeated, those of a row with it."""
+        video = {name: model_kwargs.pop(name) for name in VIDEO_INPUTS if name in model_kwargs}
+        if expand_size > 1 and input_ids is not None and video.get("pixel_values") is not None:
+            video = self._repeat_videos(video, input_ids, expand_size)
+        parent: Any = super()
+        ids, inputs = parent._expand_inputs_for_generation(
+            expand_size=expand_size,
+            is_encoder_decoder=is_encoder_decoder,
+            input_ids=input_ids,
+            **model_kwargs,
+        )
+        return ids, {**inputs, **video}
+
+    def _repeat_videos(self, video: dict[str, Any], input_ids: Tensor, times: int) -> dict[str, Any]:
+        """The videos of each row, `times` times."""
+        pixels, counts = video["pixel_values"], video.get("frame_counts")
+        sizes = [len(pixels)] if counts is None else [int(count) for count in counts]
+        starts = (input_ids == self.config.visual_token_ids[VI_START]).sum(-1).tolist()
+        if sum(starts) != len(sizes):
+            raise ValueError(f"input_ids hold {sum(starts)} videos, and frame_counts {len(sizes)}")
+        order, first = [], 0
+        for count in starts:
+            order += [*range(first, first + count)] * times
+            first += count
+        repeated = {**video, "frame_counts": torch.tensor([sizes[index] for index in order])}
+        for name in ("pixel_values", "frame_times"):
+            if video.get(name) is not None:
+                pieces = video[name].split(sizes)
+                repeated[name] = torch.cat([pieces[index] for index in order])
+        return repeated
+
     def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """GenerationMixin's inputs of one step; the video goes in with the first step only."""
         parent: Any = super()
         inputs: dict[str, Any] = parent.prepare_inputs_for_generation(*args, **kwargs)
-        cached = inputs.get("past_key_values")
+        cached = inputs.get(CACHE)
         if cached is not None and cached.get_seq_length() > 0:
-            for name in ("pixel_values", "frame_times", "frame_counts"):
+            for name in VIDEO_INPUTS:
                 inputs.pop(name, None)
         return inputs
 
@@ -285,6 +346,7 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         ]
         if faults:
             raise WeightsError(f"weights do not fit the configuration: {'; '.join(faults)}")
+        model._complete_generation_config()
         return (model, info) if wants_info else model
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
@@ -293,13 +355,20 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         folder = Path(save_directory)
         main = args[0] if args else kwargs.get("is_main_process", True)
         replaces = main and kwargs.get("variant") is None
-        if main:
-            card.write(folder, self.config, self.count_parameters())
         if replaces:
             (folder / INDEX).unlink(missing_ok=True)
         super().save_pretrained(str(folder), *args, **kwargs)
         if replaces and (folder / INDEX).exists():
             (folder / WEIGHTS).unlink(missing_ok=True)
+        if main:
+            self._write_card(folder)
+
+    def _write_card(self, folder: Path) -> None:
+        """Last, and without a say in whether weights are saved that took days to train."""
+        try:
+            card.write(folder, self.config, self.count_parameters())
+        except Exception as error:  # noqa: BLE001 - whatever somebody put into the provenance
+            log.warning("%s: the weights are saved, but no model card is written: %r", folder, error)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:  # type: ignore[override, unused-ignore]
         """Save into one commit on the hub, with the model card. `options`: max_shard_size, and those of `hub.push`

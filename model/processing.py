@@ -9,7 +9,7 @@ The prompt is built from ids, never from one string, so text of a user that spel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +79,33 @@ class KangarooProcessor(ProcessorMixin):  # type: ignore[misc, unused-ignore]
                 f"{config.control_token_ids}; give the llm that the network was made from"
             )
         return processor
+
+    def check_fits(self, config: KangarooConfig, stops: Collection[int]) -> None:
+        """UserError unless it makes what a network of `config` reads, and the token that ends its turns is among the
+        ids `stops` that end an answer. A network answers what other frames, or ids, look like to it, without a word."""
+        wanted = {
+            "frame_size": (self.frame_size, config.frame_size),
+            "patch_size": (self.patch_size, config.vision_config.patch_size),
+            "patchify": (self.patchify, config.patchify),
+            "control tokens": (
+                [self.token_id(t) for t in (*VISUAL_TOKENS, VIDEO_TOKEN)],
+                config.control_token_ids,
+            ),
+        }
+        wrong = [
+            f"{name} {ours} (network: {theirs})" for name, (ours, theirs) in wanted.items() if ours != theirs
+        ]
+        if wrong:
+            raise UserError(
+                f"the processor disagrees with the network: {', '.join(wrong)}; make it with "
+                "KangarooProcessor.for_config(tokenizer, network.config)"
+            )
+        end = self.token_id(self.chat_format.end)
+        if end not in stops:
+            raise UserError(
+                f"{self.chat_format.end} (id {end}) ends a turn of this chat format, but only the ids "
+                f"{sorted(stops)} end an answer: add it to eos_token_id in generation_config.json"
+            )
 
     @property
     def chat_format(self) -> ChatFormat:

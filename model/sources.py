@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from kangaroo_eval import identity
 from kangaroo_eval.errors import UserError, first_line
-from kangaroo_eval.model.config import KangarooVisionConfig
+from kangaroo_eval.model.config import LENGTH_DEPENDENT, KangarooVisionConfig, length_dependent
 from kangaroo_eval.model.tokenizer import with_control_tokens
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -158,6 +158,10 @@ def _llama(source: LLMSource) -> LLMSource:
             f"{name}: a model of type {config.get('model_type')!r}; Kangaroo's LLM is a Llama ('llama'), "
             "such as Llama-3-8B-Instruct or SmolLM2"
         )
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rotary.get("rope_type") or rotary.get("type")
+    if kind in LENGTH_DEPENDENT:
+        raise UserError(f"{name}: {length_dependent(kind)}")
     if not source.gguf:
         if config.get("quantization_config"):
             method = config["quantization_config"].get("quant_method")
@@ -170,7 +174,10 @@ def _llama(source: LLMSource) -> LLMSource:
 
 def _locate(source: str | Path, patterns: Sequence[str]) -> Path:
     """The local path of a component, fetched from the hub (or found in its cache) where it is an id."""
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{source}: {first_line(error)}") from error
     if path.exists():
         return path
     parts = str(source).split("/")

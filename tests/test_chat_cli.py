@@ -119,7 +119,7 @@ def test_commands_through_a_pipe(chat, tmp_path, video):
             f"/save {saved}",
             "/reset",
             "/history",
-            "/quit",
+            "/quit now",
             "no",
         ]
     )

@@ -161,3 +161,7 @@ def test_a_folder_needs_its_config_only(capsys, tmp_path):
 def test_mistakes_are_one_line(capsys, words, told):
     pytest.importorskip("transformers")
     assert told in refused(capsys, *words)
+
+
+def test_a_home_that_is_not_there_is_one_line(capsys):
+    assert "~nobody-of-that-name/x" in refused(capsys, "models", "show", "kangaroo:~nobody-of-that-name/x")

@@ -191,7 +191,7 @@ class Chat:
         if self.options.once is not None:
             return self._once(clean(self.options.once).strip())
         for line in self.screen.questions():
-            if line.strip().lower() in ("/quit", "/exit"):
+            if line.strip().lower().split(" ")[0] in ("/quit", "/exit"):
                 break
             self._take(line.strip())
         return 0

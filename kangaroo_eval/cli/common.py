@@ -86,10 +86,11 @@ def _log(options: argparse.Namespace) -> None:
 def data_root(options: argparse.Namespace) -> Path | None:
     """--data-root, else $KANGAROO_EVAL_DATA, else None."""
     given = options.data_root or os.environ.get("KANGAROO_EVAL_DATA")
-    return _path(given) if given else None
+    return user_path(given) if given else None
 
 
-def _path(text: str) -> Path:
+def user_path(text: str) -> Path:
+    """A path that a user wrote, with ~ spelt out."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -126,7 +127,7 @@ def cache_dir() -> Path:
     """$KANGAROO_EVAL_CACHE, else the user's cache folder."""
     given = os.environ.get("KANGAROO_EVAL_CACHE")
     if given:
-        return _path(given)
+        return user_path(given)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "kangaroo-eval"
 

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kangaroo_eval.cli.common import user_path
 from kangaroo_eval.errors import UserError, cannot_import
 from kangaroo_eval.registry import check_model, model_loader, model_names, model_references
 
@@ -104,7 +105,7 @@ def _config(kind: str, arg: str) -> KangarooConfig | None:
     if kind in SHAPES and arg:
         raise UserError(f"{kind}:{arg}: {kind} has no weights of its own; give kangaroo:{arg}")
     if arg:
-        folder = Path(arg).expanduser()
+        folder = user_path(arg)
         if not folder.exists() and hub.is_hub_id(arg):
             folder = hub.download(arg, ["config.json"])
         return checkpoint.read_config(folder)

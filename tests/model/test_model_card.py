@@ -113,6 +113,25 @@ def test_the_record_survives_saving_and_a_misspelt_one_is_named(make_network, tm
         KangarooConfig(provenance={"stage": []})
 
 
+@pytest.mark.parametrize(
+    ("provenance", "told"),
+    [
+        ("timm", "give a mapping"),
+        ({"vision": "timm/eva02"}, "provenance vision 'timm/eva02'"),
+        ({"llm": ["a"]}, "provenance llm"),
+        ({"stages": "I, II"}, "provenance stages"),
+        ({"stages": ["I"]}, "give a list of mappings"),
+        ({"results": {"videomme": 50.1}}, "provenance results"),
+    ],
+)
+def test_a_misshapen_record_is_named_and_costs_no_weights(network, tmp_path, caplog, provenance, told):
+    with pytest.raises(ValueError, match=told):
+        KangarooConfig(provenance=provenance)
+    network.config.provenance = provenance  # a trainer sets it past every check
+    network.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").is_file() and "the weights are saved" in caplog.text
+
+
 def test_the_code_in_the_card_runs(network, processor, tmp_path):
     """In the folder of the card, as a reader would run it."""
     text = saved_card(network, tmp_path)

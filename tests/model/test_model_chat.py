@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import pickle
 import signal
 import threading
 
@@ -391,6 +392,56 @@ def test_a_history_can_be_copied_and_written_as_json(network, processor, video):
     copied = copy.deepcopy(history)
     assert copied == history and type(copied) is History and copied._state is None
     assert json.loads(json.dumps(history)) == [["颜色?", history[0].reply]]
+    options = {"processor": processor, "frames": 2, "max_new_tokens": 6}
+    onward = chat(network, "Why?", history=history, **options).reply
+    for copy_of in (copied, pickle.loads(pickle.dumps(copied))):
+        with pytest.raises(UserError, match="give the video again"):
+            chat(network, "Why?", history=copy_of, **options)
+        assert chat(network, "Why?", history=copy_of, video=video, **options).reply == onward
+    _, of_text = chat(network, "Hello?", processor=processor, max_new_tokens=3)
+    assert chat(network, "Why?", history=copy.copy(of_text), **options).reply
+
+
+def test_a_buffer_that_is_filled_again_changes_no_earlier_video(network, processor, make_frames, encodings):
+    options = {"processor": processor, "max_new_tokens": 8}
+    buffer, other = make_frames(4, 1).pixels.copy(), make_frames(4, 2)
+    for given in (
+        lambda: {"video": buffer, "times": other.times},
+        lambda: {"video": Frames(buffer, other.times)},
+    ):
+        buffer[:] = make_frames(4, 1).pixels
+        _, history = chat(network, "What?", **given(), **options)
+        buffer[:] = other.pixels
+        again = chat(network, "And now?", history=history, **given(), **options).reply
+        anew = chat(network, "And now?", history=tuple(history), video=other, **options).reply
+        assert again == anew and encodings[-3:] == [4, 4, 4]
+        same = chat(network, "And now?", history=history, **options).reply
+        first = chat(network, "And now?", history=tuple(history), video=make_frames(4, 1), **options)
+        assert same == first.reply != again
+
+
+def test_the_frame_count_of_a_file_is_that_of_the_rounds_before(network, processor, video, encodings):
+    options = {"processor": processor, "max_new_tokens": 3}
+    _, history = chat(network, "What?", video=video, frames=4, **options)
+    _, history = chat(network, "Why?", video=video, history=history, **options)
+    assert encodings == [4], "it was not encoded again"
+    chat(network, "Who?", video=video, frames=6, history=history, **options)
+    assert encodings == [4, 6]
+
+
+def test_rounds_after_a_step_of_training_are_read_anew(network, processor, make_frames, encodings):
+    options = {"processor": processor, "max_new_tokens": 8}
+    frames = make_frames(4)
+    _, history = chat(network, "What?", video=frames, **options)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1.05)
+    later = chat(network, "Why?", history=history, **options).reply
+    assert later == chat(network, "Why?", history=tuple(history), video=frames, **options).reply
+    assert encodings == [4, 4, 4]
+    network.to(torch.bfloat16)
+    assert chat(network, "Why?", history=history, **options).reply
+    assert encodings == [4, 4, 4, 4]
 
 
 def test_chat_refuses_in_one_line(network, processor, make_frames, tmp_path):

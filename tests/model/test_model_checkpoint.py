@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -270,6 +271,70 @@ def test_a_configuration_that_makes_no_model_is_named(folder, change, message):
     fails_with(message, str(folder))
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        (None, {"tpe_theta": None}, "tpe_theta None: give a number above 0"),
+        (None, {"tpe_theta": 0}, "tpe_theta 0"),
+        ("vision_config", {"rope_theta": "many"}, "rope_theta 'many'"),
+        ("vision_config", {"layer_norm_eps": [1]}, "layer_norm_eps"),
+        ("vision_config", {"rope_grid": 0}, "rope_grid 0"),
+        ("vision_config", {"model_type": "clip_vision_model"}, "it must be 'kangaroo_video_vision'"),
+        ("text_config", {"model_type": "qwen2"}, "a part of type 'qwen2'; it must be 'llama'"),
+        ("text_config", {"hidden_act": "foo"}, "foo"),
+        (
+            "text_config",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}},
+            "dynamic",
+        ),
+    ],
+)
+def test_a_configuration_of_odd_values_is_named(folder, part, change, message):
+    edit(folder / "config.json", lambda config: (config[part] if part else config).update(change))
+    fails_with(re.escape(message), str(folder))
+
+
+def test_weights_that_are_whole_numbers_are_named(folder):
+    """They would be read, and answer."""
+
+    def whole(state):
+        state["projector.weight"] = (100 * state["projector.weight"]).long()
+
+    rewrite(folder, whole)
+    fails_with(r"not floating point projector\.weight I64", str(folder))
+
+
+def test_without_generation_settings_answers_end_and_stay_greedy(folder, network):
+    (folder / "generation_config.json").unlink()
+    loaded = loading.load(str(folder)).network.generation_config
+    assert loaded.do_sample is False
+    assert loaded.suppress_tokens == network.config.control_token_ids
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("3", "holds no settings"),
+        ("[]", "holds no settings"),
+        ('{"eos_token_id": []}', r"eos_token_id \[\]: give the ids"),
+        ('{"eos_token_id": "x"}', "eos_token_id 'x'"),
+        (
+            '{"eos_token_id": [1]}',
+            r"<\|eot_id\|> \(id \d+\) ends a turn of this chat format, but only the ids \[1\]",
+        ),
+    ],
+)
+def test_answers_that_would_not_end_are_refused(folder, settings, message):
+    (folder / "generation_config.json").write_text(settings)
+    fails_with(message, str(folder))
+
+
+def test_an_llm_without_an_end_is_refused(folder):
+    (folder / "generation_config.json").unlink()
+    edit(folder / "config.json", lambda config: config["text_config"].update(eos_token_id=None))
+    fails_with(r"config\.json: eos_token_id None", str(folder))
+
+
 @pytest.mark.parametrize("index", ["junk", "{}", "[]", '{"weight_map": 3}'])
 def test_a_broken_index_of_shards_is_named(folder, index):
     (folder / INDEX).write_text(index)
@@ -355,6 +420,18 @@ def test_a_processor_that_disagrees_with_the_network_is_named(folder):
     fails_with(r"patch_size 14 \(config\.json: 8\)", str(folder))
     (folder / "processor_config.json").write_text("[]")
     fails_with("holds no settings", str(folder))
+
+
+def test_a_processor_of_another_network_is_refused_wherever_they_meet(network, tokenizer, make_frames):
+    from kangaroo_eval.model.adapter import KangarooModel
+
+    other = KangarooProcessor(tokenizer, 32, 8, True)
+    message = r"frame_size 32 \(network: 64\)"
+    with pytest.raises(UserError, match=message):
+        KangarooModel("lively", network, other)
+    frames = make_frames(4)
+    with pytest.raises(UserError, match=message):
+        network.chat(frames.pixels, "What?", processor=other, times=frames.times)
 
 
 def test_code_of_a_checkpoint_is_not_run(folder, tmp_path):

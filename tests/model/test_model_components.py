@@ -139,6 +139,11 @@ def test_every_fault_of_an_llms_weights_is_named(tmp_path, llm):
         ({"model_type": "mistral"}, "a model of type 'mistral'; Kangaroo's LLM is a Llama"),
         ({"model_type": None}, "a model of type None"),
         ({"quantization_config": {"quant_method": "gptq"}}, r"quantised weights \(gptq\)"),
+        (
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}},
+            "rope_type 'dynamic'",
+        ),
+        ({"rope_parameters": None, "rope_scaling": {"type": "longrope"}}, "rope_type 'longrope'"),
     ],
 )
 def test_another_llm_is_refused_by_name(tmp_path, llm, change, message):

@@ -202,6 +202,59 @@ def test_generate_sees_the_video_once_and_writes_no_control_tokens(network, proc
     assert ids.tolist() == uncached.tolist()
 
 
+@pytest.mark.parametrize("counted", [None, "list", "tensor"])
+@pytest.mark.parametrize(
+    "several", [{"num_beams": 2}, {"num_return_sequences": 3, "do_sample": True, "top_k": 1}]
+)
+def test_beams_and_samples_see_whole_videos(network, processor, make_frames, monkeypatch, counted, several):
+    """transformers repeats every entry of a tensor: frame by frame, two beams would see half a video each."""
+    seen, encode = [], type(network).encode_video
+    monkeypatch.setattr(
+        type(network),
+        "encode_video",
+        lambda self, pixels, times: seen.append(times.tolist()) or encode(self, pixels, times),
+    )
+    inputs = dict(processor("What?", make_frames(4).pixels, [0, 10, 20, 30]))
+    if counted:
+        inputs["frame_counts"] = [4] if counted == "list" else torch.tensor([4])
+    length = inputs["input_ids"].shape[1]
+    greedy = network.generate(**inputs, max_new_tokens=8)[0, length:].tolist()
+    seen.clear()
+    made = network.generate(**inputs, max_new_tokens=8, **several)[:, length:].tolist()
+    assert seen == [[0, 10, 20, 30]] * (several.get("num_beams") or 3)
+    if "num_beams" not in several:
+        assert made == [greedy] * 3
+
+
+def test_beams_of_a_batch_keep_each_rows_videos(network, processor, make_frames, monkeypatch):
+    """A row with two videos and one with none, and a text of the same length."""
+    seen, encode = [], type(network).encode_video
+    monkeypatch.setattr(
+        type(network),
+        "encode_video",
+        lambda self, pixels, times: seen.append(len(times)) or encode(self, pixels, times),
+    )
+    one, two = make_frames(2, 1).pixels, make_frames(4, 2).pixels
+    visual = [*processor.visual_ids(2), *processor.visual_ids(4)]
+    text = processor.text_ids("What is the difference between the two of them?")
+    rows = [[*visual, *text], (text * 9)[: len(visual) + len(text)]]
+    videos = {
+        "pixel_values": torch.cat([processor.pixels(one), processor.pixels(two)]),
+        "frame_times": torch.tensor([0.0, 1.0, 0.0, 5.0, 9.0, 14.0]),
+        "frame_counts": [2, 4],
+    }
+    options = {"max_new_tokens": 6, "do_sample": False}
+    both = network.generate(torch.tensor(rows), **videos, **options, num_beams=2)
+    assert seen == [2, 4, 2, 4], "in the order in which the rows hold them"
+    first = network.generate(torch.tensor(rows[:1]), **videos, **options, num_beams=2)
+    second = network.generate(torch.tensor(rows[1:]), **options, num_beams=2)
+    width = len(rows[0])
+    assert both[0, width:].tolist()[: first.shape[1] - width] == first[0, width:].tolist()
+    assert both[1, width:].tolist()[: second.shape[1] - width] == second[0, width:].tolist()
+    with pytest.raises(ValueError, match="input_ids hold 2 videos, and frame_counts 1"):
+        network.generate(torch.tensor(rows), **{**videos, "frame_counts": [6]}, **options, num_beams=2)
+
+
 def test_bf16_is_close_to_fp32(network, processor, make_frames):
     """Large random weights make bf16 coarse; the direction of the logits must still agree."""
     inputs = processor("What?", make_frames(4).pixels, [600, 601, 602, 603])
