@@ -102,8 +102,9 @@ class Bench:
 
 def build(scale: Scale, device: torch.device, std: float = 0.02) -> KangarooModel:
     """Random weights, never on the CPU: 16 GB are drawn on the device in seconds. The bundled tokenizer stands in
-    for Llama-3's, so its ids are the config's."""
+    for Llama-3's, so its ids are the config's, those that end an answer among them."""
     config, tiny = scale.config(), kangaroo_tiny()
+    config.text_config.eos_token_id = tiny.text_config.eos_token_id
     config.visual_token_ids, config.video_token_id = tiny.visual_token_ids, tiny.video_token_id
     with torch.device("meta"):
         network = KangarooForConditionalGeneration(config)
