@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # The kind of a `Failure` that says that the model cannot do what this request asks.
 UNSUPPORTED = "unsupported"
+FAILED = ("request_failed", "oom")
+"""The statuses that are the model's failures, and not its video's."""
 
 
 class Progress(NamedTuple):
@@ -63,8 +66,11 @@ class Answering:
         self.answered = 0
         self.done = 0
         answered: dict[str, int | None] = {}
+        self.failed_before: set[str] = set()
         for line in journal.answer_lines(self.file.path, self.file.end):
             self.attempts[line["id"]] += 1
+            if line["status"] in FAILED:
+                self.failed_before.add(line["id"])
             if line["status"] == "ok":
                 answered[line["id"]] = line.get("video_bytes")
         self._refuse_exchanged_videos(answered)
@@ -75,6 +81,7 @@ class Answering:
         self.answered = self.done = self.total - len(self.todo)
         self.waiting: dict[str, tuple[Request, Decoded, bytes]] = {}
         self.streak = Streak()
+        self.outer: BaseException | None = None  # what the caller is handling while it runs
         self.broken: BaseException | None = None
 
     def _refuse_exchanged_videos(self, answered: Mapping[str, int | None]) -> None:
@@ -106,12 +113,13 @@ class Answering:
         """Answer everything that is left. Raises `RunFailed` when the model or the disk gives out."""
         if not self.todo:
             return
+        self.outer = sys.exception()
         stream = self._requests()
         try:
             while not self._drain(stream):
                 pass
         except BaseException as error:
-            raise_interrupt(error)
+            raise_interrupt(error, self.outer)
             raise
         finally:
             stream.close()
@@ -126,7 +134,7 @@ class Answering:
             raise
         except BaseException as error:
             # A model is foreign code and may raise anything; what it was asked is asked again, one by one.
-            raise_interrupt(error)
+            raise_interrupt(error, self.outer)
             self._stop_if_broken()
             if not self.waiting:
                 raise RunFailed(
@@ -159,11 +167,11 @@ class Answering:
             except UserError:
                 raise
             except MemoryError as error:
-                raise_interrupt(error)
+                raise_interrupt(error, self.outer)
                 del self.waiting[request.id]
                 self._failed(request, decoded, "oom", *kind_and_message(error))
             except BaseException as error:  # noqa: BLE001 - foreign code, as above
-                raise_interrupt(error)
+                raise_interrupt(error, self.outer)
                 del self.waiting[request.id]
                 self._failed(request, decoded, "request_failed", *kind_and_message(error))
             self._stop_if_broken()
@@ -171,7 +179,8 @@ class Answering:
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
         # What failed in an earlier call already may fail for ever, of a model that answers everything else.
-        says_nothing = kind == UNSUPPORTED or self.attempts[request.id] > 0
+        known = request.id in self.failed_before and self.answered > 0
+        says_nothing = kind == UNSUPPORTED or known
         self.streak.end(request.id, answered=None if says_nothing else False)
         if self.streak.broken and self.broken is None:
             # Told when the model has answered what it has: that may be paid for.
@@ -191,7 +200,8 @@ class Answering:
             raise
 
     def _make_requests(self) -> Iterator[Request]:
-        groups = _by_video(self.todo)
+        # What the model could not answer before comes last: it says the least of whether the model works now.
+        groups = sorted(_by_video(self.todo), key=self._all_failed_before)
         spec = FrameSpec(
             frames=frames_of(self.config, self.plan.task),
             fps=self.config.fps,
@@ -223,6 +233,9 @@ class Answering:
                     yield request
         finally:
             videos.close()
+
+    def _all_failed_before(self, group: Sequence[Sample]) -> bool:
+        return all(sample.id in self.failed_before for sample in group)
 
     def _request(self, sample: Sample, decoded: Decoded, frames: Frames, siblings: int) -> Request:
         task = self.plan.task

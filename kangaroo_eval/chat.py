@@ -143,7 +143,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No reply. `type` is "timeout", "connection", "malformed", "no_text", "broken_off" (by the server, after a part),
+    """No reply. `type` is "timeout", "connection", "malformed", "no_text", "only_thoughts", "broken_off" (by the server),
     "request" (it cannot be written as JSON), "quota" or "http_<status>". `permanent`: asking again later would end the same. `tries` is the number of
     requests sent; 0 when an earlier refusal (wrong key, wrong model) spared this one."""
 

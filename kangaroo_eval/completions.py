@@ -13,22 +13,39 @@ from typing import Any, NamedTuple
 
 from kangaroo_eval.chat import Failed, count_or_none
 from kangaroo_eval.reply_cache import get
-from kangaroo_eval.wire import error_message, text_of
+from kangaroo_eval.wire import THINKING, error_message, text_of
 
 # Words for the ends of replies, in lower case -> OpenAI's.
 STOP, LENGTH, FILTER = "stop", "length", "content_filter"
 ENDS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("stop", "eos", "eos_token", "stop_token", "stop_sequence", "end_turn", "complete"), STOP
+        ("stop", "eos", "eos_token", "stop_token", "stop_sequence", "end_turn", "complete", "normal"), STOP
     ),
-    **dict.fromkeys(("length", "max_tokens", "max_length", "model_length"), LENGTH),
     **dict.fromkeys(
-        ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"), FILTER
+        ("length", "max_tokens", "max_length", "model_length", "model_context_window_exceeded"), LENGTH
     ),
+    **dict.fromkeys(
+        ("content_filter", "content_filtered", "refusal", "sensitive", "guardrail_intervened"), FILTER
+    ),
+    **dict.fromkeys(("safety", "recitation", "blocklist", "prohibited_content", "spii"), FILTER),
 }
-TOOLS = ("tool_calls", "tool_use", "function_call")
-THOUGHTS = ("reasoning_content", "reasoning")
+TRANSIENT = (
+    "error",
+    "abort",
+    "aborted",
+    "cancelled",
+    "insufficient_system_resource",
+    "timeout",
+    "load",
+    "network_error",
+)
+"""Words for what may be otherwise the next time; what is in neither list is the same again."""
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 """Fields in which servers send a model's thoughts apart from its answer."""
+
+
+NO_ERROR = (0, "0")
+"""Codes of an error object that says that there was none."""
 
 
 class Completion(NamedTuple):
@@ -74,22 +91,21 @@ def _text(body: object, choice: object, said: str | None, finish: str | None) ->
         told = error_message(get(body, "error"))
         return Failed("malformed", f"the reply has no choices {told}".strip(), permanent=False)
     wrong = get(choice, "error") or get(body, "error")
-    if wrong:
+    if wrong and get(wrong, "code") not in NO_ERROR:
         return Failed(
             "broken_off", f"the server broke the reply off: {error_message(wrong)}", permanent=False
         )
     if said is not None and finish is None:
-        # A tool that was called once is called again; what broke off may not the next time.
         return Failed(
             "broken_off",
             f"the server broke the reply off (finish_reason {said!r})",
-            permanent=said.lower() in TOOLS,
+            permanent=said.lower() not in TRANSIENT,
         )
     message = get(choice, "message")
     text = text_of(get(message, "content"))
     if not (text or "").strip() and finish != LENGTH and _thinks(message):
         return Failed(
-            "no_text",
+            "only_thoughts",
             "the reply is thoughts alone, sent apart from an answer that is empty: see the server's reasoning parser",
             permanent=True,
         )
@@ -104,12 +120,16 @@ def _text(body: object, choice: object, said: str | None, finish: str | None) ->
 
 
 def _thinks(message: object) -> bool:
-    apart = (get(message, name) for name in THOUGHTS)
-    return any(isinstance(each, str) and each.strip() for each in apart)
+    apart = [get(message, name) for name in THOUGHTS]
+    if any(each.strip() if isinstance(each, str) else isinstance(each, list) and each for each in apart):
+        return True
+    content = get(message, "content")
+    return isinstance(content, list) and any(get(part, "type") in THINKING for part in content)
 
 
 def _word(value: Any) -> str | None:
     """A finish reason as a word; some servers send an object with a type."""
     if isinstance(value, dict):
         value = value.get("type")
-    return (str(value).strip() or None) if value is not None else None
+    word = "" if value is None else str(value).strip()
+    return None if word.lower() in ("", "null", "none") else word

@@ -29,6 +29,7 @@ def diagnosis(config: EndpointConfig, failed: Failed, answered: bool) -> str:
         "malformed": garbage,
         "broken_off": f"{url} breaks replies off ({said}): see its log, then run the same command again",
         "no_text": garbage,
+        "only_thoughts": f"{url} sends no answer ({said})",
     }
     return lines.get(failed.type, f"{url} fails ({said}): see the server's log, and whether {flags} is right")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kangaroo_eval.errors import UserError
@@ -28,22 +28,31 @@ class Facts(NamedTuple):
 
 
 def facts_of(model: object) -> Facts:
-    """The model's facts now. `UserError` names what cannot be read, or is of another kind than it should be."""
-    model_hash, dtype = (_text(model, name) for name in ("model_hash", "dtype"))
-    notes, settings = attribute(model, "notes", None) or (), attribute(model, "settings", None) or {}
-    if not isinstance(notes, str | list | tuple):
-        raise _wrong(model, "notes", notes, "texts")
+    """The model's facts now. `UserError` names what cannot be read. Only a hash has to be what it should be: by it a
+    model is known, and other models have attributes of these names for purposes of their own."""
+    model_hash = attribute(model, "model_hash", None)
+    if model_hash is not None and not (isinstance(model_hash, str) and model_hash):
+        raise _wrong(model, "model_hash", model_hash, "a text")
+    dtype, notes, settings = (attribute(model, name, None) for name in ("dtype", "notes", "settings"))
     if not isinstance(settings, Mapping):
-        raise _wrong(model, "settings", settings, "a mapping")
-    told = (notes,) if isinstance(notes, str) else tuple(map(str, notes))
-    return Facts(model_hash, dtype, told, settings)
+        if model_hash is not None and settings is not None:
+            raise _wrong(model, "settings", settings, "a mapping")
+        settings = {}
+    return Facts(
+        model_hash,
+        None if dtype is None else str(dtype).removeprefix("torch.") or None,
+        _texts(model, notes),
+        settings,
+    )
 
 
-def _text(model: object, name: str) -> str | None:
-    value = attribute(model, name, None)
-    if value is None or (isinstance(value, str) and value):
-        return value
-    raise _wrong(model, name, value, "a text")
+def _texts(model: object, notes: Any) -> tuple[str, ...]:
+    if notes is None or isinstance(notes, str):
+        return (notes,) if notes else ()
+    try:
+        return tuple(str(note) for note in notes)
+    except TypeError as error:
+        raise _wrong(model, "notes", notes, "texts") from error
 
 
 def attribute(model: object, name: str, default: Any) -> Any:
@@ -104,24 +113,31 @@ def trace_of(frames: Frames) -> bytes:
     return bytes(frames.pixels.reshape(-1)[::TRACED].tobytes())
 
 
-def raise_interrupt(error: BaseException) -> None:
+def raise_interrupt(error: BaseException, outer: BaseException | None = None) -> None:
     """Raise `KeyboardInterrupt` if the error arose out of one, else return.
 
     Ctrl-C strikes between any two byte codes, also inside the locks of the standard library and the clean-up of a
     model, which then fail with errors of their own ("release unlocked lock"). Taken for a failure of the model, such
-    an error would have it asked on.
+    an error would have it asked on. `outer` is what was being handled before, whose interrupt is an old one.
     """
-    seen: set[int] = set()
+    known = set() if outer is None else {id(each) for each in _chain(outer, set())}
+    for cause in _chain(error, known):
+        if isinstance(cause, KeyboardInterrupt):
+            if cause is error:
+                raise cause
+            raise KeyboardInterrupt from error
+
+
+def _chain(error: BaseException, known: set[int]) -> Iterator[BaseException]:
+    """The error and all that it arose out of, without what is `known`."""
+    seen = set(known)
     causes: list[BaseException | None] = [error]
     while causes:
         cause = causes.pop()
         if cause is None or id(cause) in seen:
             continue
-        if isinstance(cause, KeyboardInterrupt):
-            if cause is error:
-                raise cause
-            raise KeyboardInterrupt from error
         seen.add(id(cause))
+        yield cause
         causes += cause.__cause__, cause.__context__
 
 

@@ -36,7 +36,7 @@ def model_protocol(model: Model, config: RunConfig) -> dict[str, Any]:
     """What of the model may not change within a run directory. Weights that are not told are known by what was asked
     for."""
     facts = facts_of(model)
-    asked = json.dumps([config.model, masked(config.model_args)], sort_keys=True, default=str)
+    asked = _asked(config.model, config.model_args)
     return {
         "model": model.name,
         "model_hash": facts.model_hash,
@@ -46,6 +46,21 @@ def model_protocol(model: Model, config: RunConfig) -> dict[str, Any]:
         "ranks_choices": isinstance(model, ChoiceRanker),
         **({} if facts.model_hash else {"asked": asked}),
     }
+
+
+def recorded_protocol(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol of a run record, also of one that was written before models without a hash were held to what was
+    asked for, and before their dtype was recorded."""
+    protocol = dict(record["protocol"])
+    if protocol.get("model_hash") is None and "asked" not in protocol:
+        known = record.get("model", {})
+        protocol["asked"] = _asked(known.get("asked"), known.get("args", {}))
+        protocol.pop("dtype", None)
+    return protocol
+
+
+def _asked(model: object, args: Mapping[str, Any]) -> str:
+    return json.dumps([model, masked(args)], sort_keys=True, default=str)
 
 
 def frame_size(model: Model) -> int:
@@ -58,7 +73,7 @@ def frame_size(model: Model) -> int:
 
 
 def keep_aspect(model: Model) -> bool:
-    return bool(attribute(model, "keep_aspect", False))
+    return attribute(model, "frame_size", None) is not None and bool(attribute(model, "keep_aspect", False))
 
 
 def told_by(model: Model, earlier: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from kangaroo_eval.plan import (
     protocol,
 )
 from kangaroo_eval.protocols import Closable, Continuing, Informed, Model
-from kangaroo_eval.record import make_record, model_protocol, told_by
+from kangaroo_eval.record import make_record, model_protocol, recorded_protocol, told_by
 from kangaroo_eval.registry import check_model, checked_model, load_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
 
@@ -283,7 +283,7 @@ def default_output(config: RunConfig, plans: Sequence[TaskPlan]) -> Path:
 
 
 def _refuse_other_protocol(path: Path, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
-    differs = journal.difference(old["protocol"], new) if old else []
+    differs = journal.difference(recorded_protocol(old), new) if old else []
     if differs:
         raise UserError(
             f"{path} holds a run with another protocol ({'; '.join(differs)}). Give another --output, or --fresh "

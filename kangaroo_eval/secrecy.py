@@ -8,11 +8,12 @@ from typing import Any
 
 MASK = "[not written down]"
 _NAME = (
-    r"(?:(?:[\w-]*[_-])?(?:api[_-]?key|access[_-]?key|secret(?:[_-]?key)?|passw(?:or)?d|credentials?)"
-    r"|(?:proxy-)?authorization|(?:[\w-]*(?:api|access|auth|bearer|hf)[_-])?token|key)"
+    r"(?:(?:[\w-]*[_-])?(?:(?:api|access|private|secret)[_-]?key|secret|passw(?:or)?d|passphrase|pwd|credentials?)"
+    r"|(?:proxy-)?authorization|auth|bearer|signature|key"
+    r"|(?:[\w-]*(?:api|access|auth|bearer|hf|id|refresh|session)[_-])?token)"
 )
 _SECRET = re.compile(_NAME, re.IGNORECASE)
-_GIVEN = re.compile(rf"(?<![\w-])({_NAME})=[^,\s]+", re.IGNORECASE)
+_GIVEN = re.compile(rf"(?<![\w-])({_NAME}\s*=\s*)[^,]+", re.IGNORECASE)
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,4 +29,4 @@ def _masked(value: Any) -> Any:
 
 def masked_words(words: tuple[str, ...]) -> list[str]:
     """A command line without the values of such names: `api_key=...` within any word."""
-    return [_GIVEN.sub(rf"\1={MASK}", word) for word in words]
+    return [_GIVEN.sub(rf"\1{MASK}", word) for word in words]

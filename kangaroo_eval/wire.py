@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 from kangaroo_eval.reply_cache import get
 
+THINKING = ("thinking", "redacted_thinking", "reasoning")
+"""Types of the parts of a message that are a model's thoughts."""
+
 
 def reason(error: BaseException) -> str:
     """Why there was no connection: what lies deepest, for the package only says "Connection error."."""
@@ -42,7 +45,7 @@ def text_of(content: object) -> str | None:
     parts = content if isinstance(content, list) else []
     found = [get(part, "text") for part in parts if get(part, "type") == "text"]
     texts = [text for text in found if isinstance(text, str)]
-    thoughts = [part for part in parts if get(part, "type") in ("thinking", "redacted_thinking", "reasoning")]
+    thoughts = [part for part in parts if get(part, "type") in THINKING]
     return "".join(texts) if texts and len(texts) + len(thoughts) == len(parts) else None
 
 

@@ -122,7 +122,7 @@ class KangarooConfig(PretrainedConfig):  # type: ignore[misc, unused-ignore]
                 f"visual_token_ids needs {len(VISUAL_TOKENS)} ids, for {', '.join(VISUAL_TOKENS)}"
             )
         _check_positive(self, "tpe_theta")
-        _check_provenance(self.provenance)
+        check_provenance(self.provenance)
         rotary = (self.text_config.rope_parameters or {}).get("rope_type")
         if rotary in LENGTH_DEPENDENT:
             raise ValueError(length_dependent(rotary))
@@ -155,7 +155,8 @@ def _check_positive(config: Any, *names: str) -> None:
             raise ValueError(f"{name} {value!r}: give a number above 0")
 
 
-def _check_provenance(provenance: Any) -> None:
+def check_provenance(provenance: Any) -> None:
+    """ValueError where a card cannot be written from it."""
     if provenance is None:
         return
     if not isinstance(provenance, dict):

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from transformers import initialization as init
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.identity import INDEX, WEIGHTS
 from kangaroo_eval.model import card, hub
-from kangaroo_eval.model.config import KangarooConfig
+from kangaroo_eval.model.config import KangarooConfig, check_provenance
 from kangaroo_eval.model.patchify import Patchify
 from kangaroo_eval.model.position import temporal_embedding
 from kangaroo_eval.model.projector import build_projector
@@ -351,24 +352,32 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """As PreTrainedModel's, with a model card. The weights of an earlier save in other shards are removed:
-        beside the new ones, transformers would load them."""
+        beside the new ones, transformers would load them. A provenance of another form than it should have is left out,
+        with a warning: nobody loses days of training to it."""
         folder = Path(save_directory)
         main = args[0] if args else kwargs.get("is_main_process", True)
         replaces = main and kwargs.get("variant") is None
         if replaces:
             (folder / INDEX).unlink(missing_ok=True)
-        super().save_pretrained(str(folder), *args, **kwargs)
+        with self._savable_provenance():
+            super().save_pretrained(str(folder), *args, **kwargs)
+            if main:
+                card.write(folder, self.config, self.count_parameters())
         if replaces and (folder / INDEX).exists():
             (folder / WEIGHTS).unlink(missing_ok=True)
-        if main:
-            self._write_card(folder)
 
-    def _write_card(self, folder: Path) -> None:
-        """Last, and without a say in whether weights are saved that took days to train."""
+    @contextmanager
+    def _savable_provenance(self) -> Iterator[None]:
+        given = self.config.provenance
         try:
-            card.write(folder, self.config, self.count_parameters())
-        except Exception as error:  # noqa: BLE001 - whatever somebody put into the provenance
-            log.warning("%s: the weights are saved, but no model card is written: %r", folder, error)
+            check_provenance(given)
+        except ValueError as error:
+            log.warning("saved without the provenance, for it could not be read again: %s", error)
+            self.config.provenance = None
+        try:
+            yield
+        finally:
+            self.config.provenance = given
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:  # type: ignore[override, unused-ignore]
         """Save into one commit on the hub, with the model card. `options`: max_shard_size, and those of `hub.push`

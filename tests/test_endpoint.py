@@ -104,7 +104,6 @@ def test_a_text_in_parts_is_their_text():
     [
         (),
         ({"type": "image", "url": "x"}, {"type": "text", "text": "B"}),
-        ({"type": "thinking", "thinking": "hm"},),
         ({"type": "text", "text": None},),
         ({"text": "B"},),
         ("B",),
@@ -122,12 +121,15 @@ def test_thoughts_among_the_parts_are_not_the_answer(kind):
     assert reply.text == "B" and len(server.seen) == 1
 
 
-@pytest.mark.parametrize("word", ["error", "abort", "insufficient_system_resource", "load", "tool_calls", 7])
+@pytest.mark.parametrize(
+    "word", ["error", "abort", "insufficient_system_resource", "load", "tool_calls", 7, "unheard-of"]
+)
 def test_a_reply_that_the_server_broke_off_is_none(word):
     """With status 200 and the part that there was of it."""
     failed, server, _ = outcome_of(*[Step(text="B. The", finish_reason=word)] * 3, retries=2)
     assert failed.type == "broken_off" and repr(str(word)) in failed.message
-    assert len(server.seen) == (1 if word == "tool_calls" else 3)
+    # What is the same the next time is not paid for again.
+    assert len(server.seen) == (1 if word in ("tool_calls", 7, "unheard-of") else 3)
 
 
 def test_what_broke_off_is_asked_again():
@@ -145,8 +147,9 @@ def test_an_error_beside_a_text_makes_it_none(where):
         "broken_off",
         False,
     ) and "upstream overloaded" in failed.message
-    unspoiled = {"choices": [{**choice, "error": None}], "error": None}
-    assert isinstance(outcome_of(Step(body=unspoiled), retries=0)[0], Reply)
+    for no_error in (None, "", {"code": 0, "message": "success"}):
+        unspoiled = {"choices": [{**choice, "error": None}], "error": no_error}
+        assert isinstance(outcome_of(Step(body=unspoiled), retries=0)[0], Reply)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +161,10 @@ def test_an_error_beside_a_text_makes_it_none(where):
         ({"type": "stop", "matched": 2}, "stop"),
         ("max_tokens", "length"),
         ("content_filter: SAFETY", "content_filter"),
+        ("refusal", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("normal", "stop"),
+        ("null", None),
         ("", None),
         (None, None),
     ],
@@ -167,14 +174,24 @@ def test_other_words_for_the_end_of_a_reply(word, finish):
     assert (reply.text, reply.finish_reason) == ("B", finish)
 
 
-@pytest.mark.parametrize("text", [None, "", " \n"])
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_thoughts_alone_are_no_reply_and_not_paid_for_again(text, field):
-    message = {"role": "assistant", "content": text, field: "The answer is B."}
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "The answer is B."}]}
+
+
+@pytest.mark.parametrize("text", [None, "", " \n", [THOUGHT], [THOUGHT, {"type": "text", "text": ""}]])
+@pytest.mark.parametrize("apart", ["reasoning_content", "reasoning", "reasoning_details"])
+def test_thoughts_alone_are_no_reply_and_not_paid_for_again(text, apart, tmp_path):
+    told = [{"type": "reasoning.text", "text": "B"}] if apart == "reasoning_details" else "The answer is B."
+    message = {"role": "assistant", "content": text, **({} if isinstance(text, list) else {apart: told})}
     step = Step(body={"choices": [{"message": message, "finish_reason": "stop"}]})
     failed, server, _ = outcome_of(step, step)
-    assert (failed.type, failed.permanent, len(server.seen)) == ("no_text", True, 1)
+    assert (failed.type, failed.permanent, len(server.seen)) == ("only_thoughts", True, 1)
     assert "reasoning parser" in failed.message
+    with (
+        FakeServer(script=[step]) as server,
+        connect(server, tmp_path) as endpoint,
+        pytest.raises(UserError, match="sends no answer"),
+    ):
+        endpoint.check()
 
 
 def test_a_silent_server_is_tried_once_and_told_of(tmp_path, caplog, monkeypatch):

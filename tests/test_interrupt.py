@@ -125,6 +125,21 @@ def test_nor_while_frames_are_waited_for(data, monkeypatch):
     assert len(kept()) == 6
 
 
+def test_an_interrupt_that_the_caller_is_handling_is_an_old_one(data):
+    """Interrupt a run, and finish what is left in the handler: what fails there has its own reasons."""
+    model = Struck("002-2", lambda: int("x"))
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert go(model, data).data["tasks"]["videomme"]["statuses"] == {"ok": 11, "request_failed": 1}
+    new = Struck("002-2")
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate("videomme", new, data="real", data_root=data, output="new", frames=2, workers=0)
+
+
 def test_an_error_of_its_own_stays_what_it_is():
     try:
         try:
@@ -238,6 +253,22 @@ console()
 """
 
 
+LINGERING = """
+import atexit, sys, time
+from kangaroo_eval.backends.baselines import Constant
+from kangaroo_eval.cli import console
+
+def respond(self, requests):
+    print("asked", flush=True)
+    time.sleep(60)
+
+Constant.respond = respond
+atexit.register(time.sleep, 0.4)
+sys.argv[1:] = {words!r}
+console()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_what_will_not_end(data, number):
     process = subprocess.Popen(
@@ -254,6 +285,25 @@ def test_the_second_signal_ends_what_will_not_end(data, number):
     process.send_signal(number)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130 and SAID in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.2])
+def test_two_signals_end_a_process_with_130(data, numbers, wait):
+    """The second may come while the interpreter winds down."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LINGERING.format(words=command(data))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(numbers[0])
+    time.sleep(wait)
+    process.send_signal(numbers[1])
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and error.count(SAID) == 1, error
 
 
 def test_a_background_job_of_a_shell_stays_deaf_to_ctrl_c(data):

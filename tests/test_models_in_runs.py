@@ -426,6 +426,91 @@ def test_a_broken_model_is_asked_no_further_and_what_it_has_is_kept(tmp_path):
     assert [line["status"] for line in kept[-3:]] == ["ok"] * 3
 
 
+def test_one_slow_answer_hides_no_broken_model(tmp_path):
+    """The first question is answered last; all others fail."""
+
+    class Slow(Scripted):
+        def respond(self, requests):
+            first = next(requests)
+            self.seen.append(first)
+            for request in requests:
+                self.seen.append(request)
+                yield Failure(request.id, "http_500", "down")
+            yield Response(first.id, "C", (), 0, 0, 0.0)
+
+    many = write_videomme(tmp_path / "many", videomme_rows(12))
+    model = Slow(None)
+    with pytest.raises(RunFailed, match="failed on 10 requests in a row"):
+        go(model, many, tmp_path / "run", min_coverage=0.0)
+    assert len(model.seen) == 11
+    assert [line["status"] for line in lines(tmp_path / "run/videomme.answers.jsonl")][-1] == "ok"
+
+
+def test_a_dead_model_is_asked_no_more_each_time(tmp_path):
+    many = write_videomme(tmp_path / "many", videomme_rows(12))
+    asked = []
+    for _ in range(4):
+        model = Scripted(lambda request: Failure(request.id, "http_500", "down"))
+        with pytest.raises(RunFailed, match="in a row"):
+            go(model, many, tmp_path / "run")
+        asked.append(len(model.seen))
+    assert asked == [10] * 4
+
+
+def test_what_failed_before_comes_after_what_was_never_asked(tmp_path):
+    many = write_videomme(tmp_path / "many", videomme_rows(12))
+    model = Scripted(lambda request: Failure(request.id, "http_400", "no") if request.id < "002" else "C")
+    go(model, many, tmp_path / "run", limit=6, min_coverage=0.1)
+    again = Scripted(lambda _: "C")
+    go(again, many, tmp_path / "run")
+    assert [request.id for request in again.seen][-3:] == ["001-1", "001-2", "001-3"]
+    assert [request.id for request in again.seen][:2] == ["003-1", "003-2"]
+
+
+def test_videos_that_could_not_be_read_before_are_no_failures_of_the_model(data, tmp_path):
+    """Undecodable in the first call, repaired in the second, whose model fails."""
+    broken = write_videomme(tmp_path / "data", videomme_rows(12))
+    for file in (broken / "videomme/data").glob("*.mp4"):
+        file.write_bytes(b"no video")
+    first = go(Scripted(lambda _: "C"), broken, tmp_path / "run", min_coverage=0.0)
+    assert first["videomme"]["statuses"] == {"decode_error": 36}
+    write_videomme(tmp_path / "data", videomme_rows(12))
+    model = Scripted(lambda request: Failure(request.id, "http_500", "down"))
+    with pytest.raises(RunFailed, match="in a row"):
+        go(model, broken, tmp_path / "run", min_coverage=0.0)
+    assert len(model.seen) == 10
+
+
+def test_attributes_of_other_models_of_the_same_names_do_no_harm(data, tmp_path):
+    """A wrapper of torch has a dtype and often settings; only a hash has to be what the harness expects."""
+    model = Scripted(lambda _: "C")
+    model.dtype, model.settings, model.notes = np.dtype("float32"), object(), np.zeros(2)
+    assert go(model, data, tmp_path / "run", limit=3).exit_code == 0
+    known = json.loads((tmp_path / "run/run.json").read_text())["model"]
+    assert (known["dtype"], known["settings"], known["notes"][0]) == ("float32", {}, "0.0")
+    model.model_hash = 7
+    with pytest.raises(UserError, match="its model_hash is 7, and must be a text"):
+        go(model, data, tmp_path / "other")
+
+
+def test_a_run_directory_of_an_earlier_version_is_held_to_what_it_was_asked_for(data, tmp_path):
+    model = Scripted(lambda _: "C")
+    go(model, data, tmp_path / "run", limit=3)
+    path = tmp_path / "run/run.json"
+    record = json.loads(path.read_text())
+    del record["protocol"]["asked"]
+    record["protocol"]["dtype"] = None
+    path.write_text(json.dumps(record))
+    model.dtype = "float16"
+    assert go(model, data, tmp_path / "run", limit=6).exit_code == 0
+    record = json.loads(path.read_text())
+    del record["protocol"]["asked"]
+    record["model"]["args"] = {"weights": "A"}
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="another protocol"):
+        go(model, data, tmp_path / "run")
+
+
 class Panic(BaseException):
     """Derives from BaseException alone, as a panic of Rust does."""
 

@@ -22,6 +22,11 @@ SECRET = (
     "access-token",
     "password",
     "Authorization",
+    "session_token",
+    "private_key",
+    "passphrase",
+    "pwd",
+    "bearer",
 )
 OPEN = (
     "max_tokens",
@@ -43,6 +48,7 @@ def test_a_secret_is_known_by_its_name_at_any_depth(name):
     for word in (f"{name}=s3cret", f"a=1,{name}=s3cret,b=2", f"--model-args=x=y,{name}=s3cret"):
         (shown,) = masked_words((word,))
         assert "s3cret" not in shown and shown == word.replace("s3cret", MASK)
+    assert "s3cret" not in masked_words((f"a=1, {name} = my s3cret,b=2",))[0]
 
 
 @pytest.mark.parametrize("name", OPEN)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kangaroo_eval.backends.interleave import interleave
 from kangaroo_eval.backends.prefill import Echoes, asked_in_words
+from kangaroo_eval.backends.remote_mends import mend_of
 from kangaroo_eval.backends.remote_options import ChatOptions, endpoint_config, read_options
 from kangaroo_eval.endpoint import Ask, Endpoint, Failed, Message, Reply, Usage
 from kangaroo_eval.errors import RunFailed, UserError
@@ -43,25 +44,7 @@ CONTINUE: Mapping[str, object] = {"continue_final_message": True, "add_generatio
 
 CHECK_SIZE = 64  # pixels; some servers refuse smaller pictures
 CHECK_TOKENS = 16
-PICTURE_TOKENS = 4
-"""Fewest tokens that a model spends on such a picture: Qwen-VL, the thriftiest, takes 4 and two marks. A placeholder in
-its place may take one or two."""
 UNCOUNTED = "the server counts no tokens for pictures: it may not look at them"
-
-# What a server says of a field that it refuses -> what to do.
-MENDS = {
-    "max_completion_tokens": "--model-args token_limit=max_tokens, or drop=max_tokens",
-    "max_tokens": "--model-args token_limit=max_completion_tokens, or drop=max_tokens",
-    "temperature": "--model-args drop=temperature (answers are then not greedy)",
-    "seed": "--model-args drop=seed",
-    "continue_final_message": "--model-args prefill=prompt",
-    "add_generation_prompt": "--model-args prefill=prompt",
-    "multimodal": "choose a model that takes pictures",
-    "image": "choose a model that takes so many pictures, or fewer --frames",
-    "images": "choose a model that takes so many pictures, or fewer --frames",
-    "context length": "fewer --frames, or smaller pictures by --model-args frame_size",
-}
-
 
 _THOUGHT = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
@@ -166,7 +149,7 @@ class ChatServer:
         outcome = self._probe(pictures)
         # A model whose thoughts fill the few tokens works all the same.
         if isinstance(outcome, Failed) and outcome.type != "no_text":
-            mend = _mend(outcome)
+            mend = mend_of(outcome)
             config = self.endpoint.config
             raise UserError(
                 f"{config.url} refuses what {self.name} is asked ({outcome.message}): {mend}"
@@ -182,9 +165,10 @@ class ChatServer:
         return self.endpoint.probe(Ask((Message("user", content),), parameters))
 
     def _compare(self, with_picture: int, alone: Reply | Failed) -> None:
-        if isinstance(alone, Failed) or alone.prompt_tokens is None:
-            return  # a model may want a picture
-        self._uncounted = with_picture - alone.prompt_tokens < PICTURE_TOKENS
+        # A model may want a picture, a server count nothing at all; one token is a picture where it is attended to apart.
+        if isinstance(alone, Failed) or not alone.prompt_tokens:
+            return
+        self._uncounted = with_picture <= alone.prompt_tokens
         if self._uncounted:
             log.warning("%s: %s", self.name, UNCOUNTED)
 
@@ -301,7 +285,7 @@ class ChatServer:
     def _outcome(self, asked: _Asked, outcome: Reply | Failed) -> Response | Failure:
         """The outcome as the harness takes it."""
         if isinstance(outcome, Failed):
-            mend = _mend(outcome)
+            mend = mend_of(outcome)
             return Failure(asked.id, outcome.type, f"{outcome.message}: {mend}" if mend else outcome.message)
         self._note_server(outcome.served_by)
         lack = _lack(outcome)
@@ -400,14 +384,3 @@ def _lack(reply: Reply) -> str | None:
         advice = "; a reasoning model needs --model-args thinking_tokens" if finish == "length" else ""
         return f"the reply {what} (finish_reason {finish!r}){advice}"
     return None
-
-
-def _mend(failed: Failed) -> str | None:
-    """What to do about a request that the server refuses, where its words tell."""
-    if failed.type == "http_413":
-        return "fewer --frames, or smaller pictures by --model-args frame_size and quality"
-    if failed.type not in ("http_400", "http_415", "http_422", "http_500"):
-        return None
-    # What is named first is what is refused; what to use instead comes after it.
-    named = re.search(rf"\b({'|'.join(MENDS)})\b", failed.message.lower())
-    return MENDS[named[1]] if named else None

@@ -35,8 +35,8 @@ MODEL_ARGS = {
     "retries": "further tries of a request that fails (default 6)",
     "price": "IN:OUT, USD per million prompt and completion tokens",
 }
-LONGEST_NAME = 32
-"""Characters of an environment variable's name that is shown; a key is longer."""
+VARIABLE = re.compile(r"(?!\d)[A-Za-z0-9]{1,20}(_[A-Za-z0-9]{1,20})*")
+"""Names of environment variables that are shown; keys have a longer piece without an underscore, or a dash."""
 DROPPABLE = ("temperature", "seed", "max_tokens")
 OURS = frozenset({*DROPPABLE, "model", "messages", "max_completion_tokens", "n", "stream"})
 """Fields that a file of further fields may not hold."""
@@ -130,7 +130,7 @@ def endpoint_config(model: str, model_args: Mapping[str, Any]) -> EndpointConfig
     variable = given.get("key_env", KEY_VARIABLE)
     key = os.environ.get(variable)
     if "key_env" in given and not key:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable) or len(variable) > LONGEST_NAME:
+        if not VARIABLE.fullmatch(variable):
             # Most likely the key itself, which is shown nowhere.
             raise UserError("--model-args key_env: give the name of an environment variable, not a key")
         raise UserError(f"--model-args key_env={variable}: this environment variable is not set")

@@ -34,6 +34,11 @@ def _dashed(word: str) -> str:
 def console() -> None:
     """The `kangaroo-eval` script."""
     try:
-        sys.exit(main())
+        code = main()
     except KeyboardInterrupt:  # before or after the time in which it is handled
-        sys.exit(130)
+        code = 130
+    if code == 130:
+        from kangaroo_eval.cli.interrupt import end_at_once_from_now_on
+
+        end_at_once_from_now_on()
+    sys.exit(code)

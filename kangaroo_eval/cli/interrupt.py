@@ -54,6 +54,12 @@ class Interruption:
             _end_now()
 
 
+def end_at_once_from_now_on() -> None:
+    """After an interruption, while the interpreter winds down: a second signal must not change the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+
+
 def _end_now() -> NoReturn:
     # Past every buffer, for the process may be in the middle of writing one.
     os.write(2, f"\n{MESSAGE}\n".encode())

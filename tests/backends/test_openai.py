@@ -775,7 +775,8 @@ def test_a_server_that_counts_no_tokens_for_pictures_is_noted(caplog):
             }
         )
 
-    for seen, noted in (((46, 46), True), ((49, 46), True), ((52, 46), False), ((None, None), False)):
+    cases = (((46, 46), True), ((46, 47), True), ((47, 46), False), ((52, 46), False))
+    for seen, noted in (*cases, ((None, None), False), ((0, 0), False)):
         with fake(script=[counted(tokens) for tokens in seen]) as server, load(server) as model:
             assert model.notes == ((remote.UNCOUNTED,) if noted else ())
             assert (remote.UNCOUNTED in caplog.text) == noted
@@ -784,12 +785,24 @@ def test_a_server_that_counts_no_tokens_for_pictures_is_noted(caplog):
         assert model.notes == ()
 
 
-@pytest.mark.parametrize("key", [KEY, "0123456789abcdef" * 4, "ABCDEFGH" * 8])
+@pytest.mark.parametrize("key", [KEY, "0123456789abcdef" * 4, "ABCDEFGH" * 8, "hf_" + "Ab1" * 11, "0a1b" * 5])
 def test_a_key_in_the_place_of_its_variables_name_is_not_shown(key):
-    for options in ({"key_env": key},):
-        with pytest.raises(UserError) as refusal, fake() as server:
-            load(server, **options)
-        assert key not in str(refusal.value) and "not a key" in str(refusal.value)
+    with pytest.raises(UserError) as refusal, fake() as server:
+        load(server, key_env=key)
+    assert key not in str(refusal.value) and "not a key" in str(refusal.value)
+
+
+def test_a_long_name_of_a_variable_is_shown():
+    with pytest.raises(UserError, match="MY_COMPANYS_RESEARCH_TEAM_OPENAI_API_KEY: this"), fake() as server:
+        load(server, key_env="MY_COMPANYS_RESEARCH_TEAM_OPENAI_API_KEY")
+
+
+def test_a_server_that_sends_thoughts_apart_and_no_answer_is_refused_at_once():
+    message = {"content": None, "reasoning_content": "The answer is OK."}
+    step = Step(body={"choices": [{"message": message, "finish_reason": "stop"}]})
+    with pytest.raises(UserError, match="reasoning parser"), fake(script=[step]) as server:
+        load(server)
+    assert len(server.chats) == 1
 
 
 def test_secrets_among_further_fields_are_sent_and_not_written_down(tmp_path):

@@ -129,7 +129,10 @@ def test_a_misshapen_record_is_named_and_costs_no_weights(network, tmp_path, cap
         KangarooConfig(provenance=provenance)
     network.config.provenance = provenance  # a trainer sets it past every check
     network.save_pretrained(tmp_path)
-    assert (tmp_path / "model.safetensors").is_file() and "the weights are saved" in caplog.text
+    assert "saved without the provenance" in caplog.text and told in caplog.text
+    assert network.config.provenance == provenance
+    loaded = KangarooForConditionalGeneration.from_pretrained(tmp_path)
+    assert loaded.config.provenance is None
 
 
 def test_the_code_in_the_card_runs(network, processor, tmp_path):
