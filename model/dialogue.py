@@ -328,7 +328,7 @@ def visual_sequence(
 def _state_of(network: KangarooForConditionalGeneration) -> tuple[object, ...]:
     """Changes when a weight is changed in place, exchanged, moved or cast."""
     return tuple(
-        # Weights made in inference mode cannot be changed in place, and count no versions.
+        # Weights made in inference mode count no versions.
         (each.data_ptr(), each.dtype, each.device, 0 if each.is_inference() else each._version)
         for each in network.parameters()
     )
