@@ -239,11 +239,15 @@ import sys, time
 from kangaroo_eval.backends.baselines import Constant
 from kangaroo_eval.cli import console
 
+asked = []
+
 def respond(self, requests):
     while True:
         try:
-            print("asked", flush=True)
-            time.sleep(60)
+            if not asked:
+                asked.append(True)
+                print("asked", flush=True)
+            time.sleep(0.01)  # one long sleep would miss a signal that comes just before it
         except KeyboardInterrupt:
             print("no", flush=True)
 
@@ -260,7 +264,8 @@ from kangaroo_eval.cli import console
 
 def respond(self, requests):
     print("asked", flush=True)
-    time.sleep(60)
+    while True:
+        time.sleep(0.01)  # one long sleep would miss a signal that comes just before it
 
 Constant.respond = respond
 atexit.register(time.sleep, 0.4)

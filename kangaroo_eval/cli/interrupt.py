@@ -48,7 +48,8 @@ class Interruption:
     def _strike(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if not self.came:
-            self.came, self._first = True, now
+            self._first = now  # before `came`: the next signal may come in between
+            self.came = True
             raise KeyboardInterrupt
         if now - self._first > SAME_SECONDS:
             _end_now()
