@@ -385,8 +385,19 @@ def test_scoring_never_falls_back_to_mini_data(capsys):
     assert "not found" in refused(capsys, 6, *words)
 
 
+SLOW = """
+import time
+from kangaroo_eval.backends.baselines import Constant
+from kangaroo_eval.cli import console
+
+respond = Constant.respond
+Constant.respond = lambda self, requests: (time.sleep(0.02) or answer for answer in respond(self, requests))
+console()
+"""
+
+
 def start(data, *words):
-    command = [sys.executable, "-c", "from kangaroo_eval.cli import console; console()"]
+    command = [sys.executable, "-c", SLOW]
     return subprocess.Popen(
         [*command, *map(str, constant(data, "--output", "out", *words))],
         stderr=subprocess.PIPE,
@@ -398,7 +409,8 @@ def start(data, *words):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_end_with_130_and_the_same_command_resumes(tmp_path, number):
-    """The interruption comes while videos are being decoded: enough of them that the run cannot be over."""
+    """The interruption comes while videos are being decoded: so many, and so slowly answered, that the run cannot be
+    over before."""
     big = write_videomme(tmp_path / "big", videomme_rows(150, questions=1))
     process = start(big)
     answers = tmp_path / "out/videomme.answers.jsonl"
