@@ -11,12 +11,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kangaroo_eval import journal
-from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.errors import RunFailed, UserError, one_line
 from kangaroo_eval.foreign import (
     checked,
     checked_losses,
     kind_and_message,
-    one_line,
     raise_interrupt,
     trace_of,
 )

@@ -42,8 +42,6 @@ TRANSIENT = (
 """Words for what may be otherwise the next time; what is in neither list is the same again."""
 THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 """Fields in which servers send a model's thoughts apart from its answer."""
-
-
 NO_ERROR = (0, "0")
 """Codes of an error object that says that there was none."""
 

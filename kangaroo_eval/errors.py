@@ -48,6 +48,11 @@ def first_line(error: BaseException) -> str:
     return textwrap.shorten(said, LONGEST, placeholder=" ...")
 
 
+def one_line(error: BaseException, most: int = LONGEST) -> str:
+    """The error's kind and all that it says, in one line of at most so many characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]
+
+
 def cannot_import(what: str, error: ImportError, mend: str) -> UserError:
     """What to tell the user when `what` needs a package that is not here, or is and does not load.
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, one_line
 from kangaroo_eval.types import Frames, Response
 
 # Every which value of a video's pixels is compared before and after a model had them.
@@ -143,9 +143,4 @@ def _chain(error: BaseException, known: set[int]) -> Iterator[BaseException]:
 
 def kind_and_message(error: BaseException) -> tuple[str, str]:
     """An error as the journal holds it."""
-    return type(error).__name__, one_line(error)
-
-
-def one_line(error: BaseException) -> str:
-    """The error's type and text in one line of at most 500 characters."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+    return type(error).__name__, one_line(error, most=500)

@@ -15,7 +15,7 @@ from typing import Any
 
 from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import EndpointConfig
-from kangaroo_eval.errors import DataError, RunFailed, UserError
+from kangaroo_eval.errors import DataError, RunFailed, UserError, one_line
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Cue, Sample, View
@@ -269,8 +269,9 @@ def ask(task: Task, sample: Sample, view: View) -> str:
     try:
         return task.prompt(sample, view)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise RunFailed(f"task {task.name} cannot make the prompt of {sample.id}: {reason}") from error
+        raise RunFailed(
+            f"task {task.name} cannot make the prompt of {sample.id}: {one_line(error)}"
+        ) from error
 
 
 def prompt_hash(task: Task, samples: Sequence[Sample]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from kangaroo_eval.errors import UserError, cannot_import
+from kangaroo_eval.errors import UserError, cannot_import, one_line
 from kangaroo_eval.protocols import ABILITIES, Model
 from kangaroo_eval.task import Task
 
@@ -71,8 +71,7 @@ def _read(group: str, of_payload: Callable[[str, str, Any], Mapping[str, Any]]) 
         except BaseException as error:  # noqa: BLE001 - what is ours is passed on
             # Importing foreign code may raise anything; a panic of Rust is no Exception.
             _pass_on(error)
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            broken.append(Broken((entry.name,), f"{called} cannot be loaded: {reason}"))
+            broken.append(Broken((entry.name,), f"{called} cannot be loaded: {one_line(error)}"))
             continue
         for name, payload in named.items():
             before = next((known for known in found if normal(known) == normal(name)), None)
@@ -237,8 +236,7 @@ def load_model(name: str, **options: Any) -> Model:
     except BaseException as error:
         _pass_on(error)
         # Foreign code may raise anything, and an exit of its own must not pass for ours.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise UserError(f"model {name!r} cannot be loaded: {reason}") from error
+        raise UserError(f"model {name!r} cannot be loaded: {one_line(error)}") from error
     return checked_model(model, f"model {kind!r}: what its loader gave")
 
 
@@ -249,9 +247,8 @@ def checked_model(model: object, what: str) -> Model:
         for ability in ABILITIES:
             isinstance(model, ability)  # reads its attributes, which are foreign code too
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UserError(
-            f"{what}, {type(model).__name__}, has an attribute that cannot be read: {reason}"
+            f"{what}, {type(model).__name__}, has an attribute that cannot be read: {one_line(error)}"
         ) from error
     if not fits:
         raise UserError(f"{what}, {model!r:.80}, lacks a name or respond()")
@@ -282,6 +279,4 @@ def _resolved(what: str, name: str, reference: str) -> Any:
         raise cannot_import(f"{what} {name!r}", error, mend) from error
     except BaseException as error:
         _pass_on(error)
-        raise UserError(
-            f"{what} {name!r} = {reference} cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+        raise UserError(f"{what} {name!r} = {reference} cannot be loaded: {one_line(error)}") from error

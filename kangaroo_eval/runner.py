@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from kangaroo_eval import journal, judge, results, scores
 from kangaroo_eval.answering import Answering, Progress
 from kangaroo_eval.endpoint import Endpoint
-from kangaroo_eval.errors import UserError
-from kangaroo_eval.foreign import facts_of, one_line
+from kangaroo_eval.errors import UserError, one_line
+from kangaroo_eval.foreign import facts_of
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.plan import (
     RunConfig,
@@ -229,7 +229,7 @@ def _loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
             try:
                 model.close()
             except Exception as error:  # noqa: BLE001 - foreign code, and every answer is on disk
-                log.warning("%s: closing it failed: %s: %s", model.name, type(error).__name__, error)
+                log.warning("%s: closing it failed: %s", model.name, one_line(error))
 
 
 def _judges(config: RunConfig, plans: Sequence[TaskPlan]) -> dict[str, Endpoint]:

@@ -34,6 +34,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, with no data and no cache of the user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KANGAROO_EVAL_DATA", raising=False)
+    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
+
+
 def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8, front: bool = False) -> Path:
     """A small real H.264 file whose brightness rises from frame to frame; `front` puts its index first."""
     import av

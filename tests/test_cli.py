@@ -16,18 +16,12 @@ from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
 from kangaroo_eval.cli import main
 from kangaroo_eval.cli.parser import make_parser
 
+pytestmark = pytest.mark.usefixtures("away")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_videomme(tmp_path_factory.mktemp("data"), videomme_rows(3))
-
-
-@pytest.fixture(autouse=True)
-def away(tmp_path, monkeypatch):
-    """Run in an empty folder, with no data and no cache of the user's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KANGAROO_EVAL_DATA", raising=False)
-    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
 
 
 def run(*words):

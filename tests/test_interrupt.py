@@ -22,6 +22,8 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.foreign import raise_interrupt
 from kangaroo_eval.types import Response
 
+pytestmark = pytest.mark.usefixtures("away")
+
 SAID = "the same command resumes"
 
 
@@ -29,12 +31,6 @@ SAID = "the same command resumes"
 def data(tmp_path_factory):
     """Four videos with three questions each."""
     return write_videomme(tmp_path_factory.mktemp("data"), videomme_rows(4))
-
-
-@pytest.fixture(autouse=True)
-def away(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
 
 
 def strike():
@@ -274,16 +270,22 @@ console()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_what_will_not_end(data, number):
+def asked(script, data):
+    """A process that runs this script and is with the model."""
     process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN.format(words=command(data))],
+        [sys.executable, "-c", script.format(words=command(data))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.stdout.readline() == "asked\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_what_will_not_end(data, number):
+    process = asked(STUBBORN, data)
     process.send_signal(number)
     assert process.stdout.readline() == "no\n"
     time.sleep(interrupt.SAME_SECONDS + 0.1)
@@ -296,14 +298,7 @@ def test_the_second_signal_ends_what_will_not_end(data, number):
 @pytest.mark.parametrize("wait", [0.0, 0.05, 0.2])
 def test_two_signals_end_a_process_with_130(data, numbers, wait):
     """The second may come while the interpreter winds down."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", LINGERING.format(words=command(data))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdout.readline() == "asked\n"
+    process = asked(LINGERING, data)
     process.send_signal(numbers[0])
     time.sleep(wait)
     process.send_signal(numbers[1])

@@ -22,6 +22,8 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.predictions import own, read_predictions
 from kangaroo_eval.registry import get_task
 
+pytestmark = pytest.mark.usefixtures("away")
+
 # --- small benchmarks ----------------------------------------------------------------------------------------
 
 WORDS = ("a red ball", "a blue cup", "a green hat", "a white car", "a black dog", "a grey cat")
@@ -171,14 +173,6 @@ def made(tmp_path_factory):
     for each in (write_seedbench, write_videovista, write_mmbench_video):
         each(root)
     return root
-
-
-@pytest.fixture(autouse=True)
-def away(tmp_path, monkeypatch):
-    """Work in an empty folder, with no data and no cache of the user's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("KANGAROO_EVAL_DATA", raising=False)
-    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
 
 
 # --- the command ---------------------------------------------------------------------------------------------

@@ -42,15 +42,20 @@ def find(arg: str | None, *, revision: str | None, trust_remote_code: bool) -> S
         raise UserError("model 'hf' needs weights: write hf:FOLDER or hf:OWNER/NAME")
     folder = Path(arg).expanduser()
     if folder.is_dir():
-        if revision is not None:
-            raise UserError(
-                f"--model-args revision={revision}: {arg} is a folder, not a repository of the hub"
-            )
+        refuse_revision(arg, revision)
         return Source(folder, folder.resolve().name)
     if folder.exists() or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", arg):
         what = "a file" if folder.exists() else "no such folder, and no id of the hub (OWNER/NAME)"
         raise UserError(f"{arg}: {what}; give a model's folder or hub id")
     return Source(_fetched(arg, revision, trust_remote_code), arg.replace("/", "--"))
+
+
+def refuse_revision(folder: str, revision: object) -> None:
+    """A folder has no revisions: who asks for one would get another model than he thinks."""
+    if revision is not None:
+        raise UserError(
+            f"--model-args revision={revision}: {folder} is a folder, not a repository of the hub"
+        )
 
 
 def _fetched(hub_id: str, revision: str | None, trust_remote_code: bool) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval import identity
-from kangaroo_eval.backends.hf_loading import named, weights_fault
+from kangaroo_eval.backends.hf_loading import named, refuse_revision, weights_fault
 from kangaroo_eval.backends.prefill import Echoes, asked_in_words
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.options import STANDARD, refuse_unknown
@@ -138,12 +138,11 @@ def load(
     place = torch_device(device)
     folder = Path(argument).expanduser()
     name = folder.resolve().name if folder.is_dir() else argument.replace("/", "--")
-    if not folder.is_dir():
-        folder = _fetched(argument, model_args.get("revision"))
-    elif "revision" in model_args:
-        raise UserError(
-            f"--model-args revision={model_args['revision']}: {argument} is a folder, not a repository of the hub"
-        )
+    revision = model_args.get("revision")
+    if folder.is_dir():
+        refuse_revision(argument, revision)
+    else:
+        folder = _fetched(argument, revision)
     known = identity.of_folder(folder, full=bool(options.get("full_hash")))
     model, tokenizer, unused = _load(folder, torch_dtype(dtype, place))
     if not callable(getattr(model, "chat", None)):

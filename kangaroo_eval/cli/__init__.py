@@ -33,12 +33,12 @@ def _dashed(word: str) -> str:
 
 def console() -> None:
     """The `kangaroo-eval` script."""
+    from kangaroo_eval.cli.interrupt import INTERRUPTED, end_at_once_from_now_on
+
     try:
         code = main()
     except KeyboardInterrupt:  # before or after the time in which it is handled
-        code = 130
-    if code == 130:
-        from kangaroo_eval.cli.interrupt import end_at_once_from_now_on
-
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         end_at_once_from_now_on()
     sys.exit(code)

@@ -20,7 +20,7 @@ class Interruption:
     The exception alone is not enough. It strikes between any two byte codes: within a lock of the standard library it
     becomes a RuntimeError, within a destructor Python prints and drops it, and a library may swallow it. So whoever
     works in steps calls `check` after each, and whoever ends in an error asks `came` whether that was the reason.
-    The second signal ends the process at once: every answer is on disk as soon as it is there.
+    Another signal, `SAME_SECONDS` later or more, ends the process at once: every answer is on disk as soon as it is there.
     """
 
     def __init__(self) -> None:
