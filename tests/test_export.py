@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from test_predictions import (
-    away,
     made,
     refused,
     result,
@@ -23,7 +22,9 @@ from test_predictions import (
 
 from kangaroo_eval.registry import get_task, task_names
 
-__all__ = ["away", "made"]
+__all__ = ["made"]
+
+pytestmark = pytest.mark.usefixtures("away")
 
 LETTERS = {
     "lvbench": "lvbench_answers.json",

@@ -12,7 +12,6 @@ from conftest import videomme_rows, write_videomme
 from test_predictions import (
     SEED_ROWS,
     VIDEOMME_OFFICIAL,
-    away,
     made,
     refused,
     result,
@@ -25,7 +24,9 @@ from test_predictions import (
     write,
 )
 
-__all__ = ["away", "made"]
+__all__ = ["made"]
+
+pytestmark = pytest.mark.usefixtures("away")
 
 
 def jsonl(answers, name="a.jsonl"):
