@@ -169,7 +169,7 @@ class Endpoint:
                 future = done.get()
                 yield pending.pop(future), future.result()
         finally:
-            for future in pending:
+            for future in reversed(pending):  # those that wait for a slot first, or they would get one
                 future.cancel()
 
     def probe(self, ask: Ask) -> Reply | Failed:

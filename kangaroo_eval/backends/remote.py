@@ -198,7 +198,8 @@ class ChatServer:
                     raise
         finally:
             self._encoded = None
-            for future in flight:
+            # The last first: those that wait for their turn must not be sent when the others make room.
+            for future in reversed(flight):
                 future.cancel()
 
     def _is_full(self, flight: _Flight) -> bool:

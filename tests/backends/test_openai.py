@@ -691,7 +691,7 @@ def test_control_c_ends_the_run_at_once_and_keeps_what_was_answered(made, tmp_pa
         # Far below what the server would make it wait; a busy machine takes its time to end a process.
         assert process.returncode == 130 and time.monotonic() - began < 30
         assert "interrupted" in errors and "Traceback" not in errors
-        wait_for(lambda: sum(seen.left.is_set() for seen in server.chats) == 4)
+        wait_for(lambda: sum(seen.left.is_set() for seen in server.chats) >= 4)
     assert [line["status"] for line in lines(answers)] == ["ok"] * 3
 
 
