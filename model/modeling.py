@@ -173,12 +173,19 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
 
         Eq. 4: the time embedding is added, in fp32, to every token of its frame before patchify.
         """
+        projected: Tensor = self.projector(self._slots(self._timed(pixels, times)))
+        return projected
+
+    def _timed(self, pixels: Tensor, times: Tensor) -> Tensor:
+        """Eq. 4: (n, rows, columns, vision width) patch tokens with the time of their frame."""
         tokens: Tensor = self.vision(pixels)
         embedding = temporal_embedding(times.to(tokens.device), tokens.shape[-1], self.config.tpe_theta)
-        timed = (tokens.float() + embedding[:, None, None]).to(tokens.dtype)
-        slots = timed.flatten(1, 2) if self.patchify is None else self.patchify(timed)
-        projected: Tensor = self.projector(slots)
-        return projected
+        return (tokens.float() + embedding[:, None, None]).to(tokens.dtype)
+
+    def _slots(self, timed: Tensor) -> Tensor:
+        """The patch tokens of one video -> (slots, slot_tokens, vision width)."""
+        joined: Tensor = timed.flatten(1, 2) if self.patchify is None else self.patchify(timed)
+        return joined
 
     def encode_video(self, pixels: Tensor, times: Tensor | Sequence[float]) -> Tensor:
         """One video -> its visual sequence of Figure 2, shape (`layout.sequence_length(n)`, LLM width).
@@ -199,7 +206,19 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
                 f"times in {times.dtype} are off by seconds: give fp32 or fp64. Move the processor's output with "
                 ".to(device) alone: its pixels are uint8, nothing in it needs another dtype"
             )
-        slots = self.encode_frames(pixels, seconds.to(pixels.device))
+        return self._sequence(self.encode_frames(pixels, seconds.to(pixels.device)))
+
+    def encode_videos(self, pixels: Tensor, times: Tensor, counts: Sequence[int]) -> Tensor:
+        """Several videos, `counts[i]` frames each, one behind the other -> their visual sequences, likewise.
+
+        All frames pass through the vision encoder and the projector together; patchify joins those of one video alone.
+        """
+        videos = [self._slots(timed) for timed in self._timed(pixels, times).split(list(counts))]
+        slots = self.projector(torch.cat(videos)).split([len(video) for video in videos])
+        return torch.cat([self._sequence(video) for video in slots])
+
+    def _sequence(self, slots: Tensor) -> Tensor:
+        """Figure 2: the slots of one video with the marks around and between them."""
         marks = self.visual_tokens
         eofs = marks[EOF].expand(len(slots), 1, -1)
         body = torch.cat([slots, eofs.to(slots.dtype)], 1).flatten(0, 1)[:-1]
@@ -227,8 +246,10 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         counts = [len(pixel_values)] if frame_counts is None else [int(count) for count in frame_counts]
         if sum(counts) != len(pixel_values):
             raise ValueError(f"frame_counts {counts} do not add up to the {len(pixel_values)} frames given")
-        videos = zip(pixel_values.split(counts), times.split(counts), strict=True)
-        sequence = torch.cat([self.encode_video(pixels, when) for pixels, when in videos])
+        if len(counts) == 1:
+            sequence = self.encode_video(pixel_values, times)
+        else:
+            sequence = self.encode_videos(pixel_values, times, counts)
         if len(sequence) != int(visual.sum()):
             raise ValueError(
                 f"input_ids hold {int(visual.sum())} visual tokens, but videos of {counts} frames make "
