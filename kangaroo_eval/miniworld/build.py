@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.miniworld import MINI, VERSION
@@ -46,27 +47,65 @@ def make(
     """See `kangaroo_eval.miniworld.make`."""
     if benchmark not in MINI:
         raise UserError(f"no mini benchmark {benchmark!r}; there are: {', '.join(sorted(MINI))}")
-    if workers < 1:
-        raise UserError(f"workers must be 1 or more, got {workers}")
-    folder = root / benchmark
+    what = _What(f"the mini benchmark {benchmark} in {root}", "about 10 MB of free space")
+    return _make(root / benchmark, lambda: _planned(benchmark), what, _Pace(workers, progress))
+
+
+def write(
+    plan: Plan, folder: Path, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """Make `folder` of `plan` as `make` makes a mini benchmark; nothing to do where that has been done before.
+
+    Raises what `make` raises, and `UserError` for a folder of made data with another seed or other texts.
+    """
+    mark = _mark(folder) or {"seed": plan.seed}
+    texts = plan.texts.items() if is_complete(folder) else ()
+    if mark.get("seed") != plan.seed or any(_read(folder / path) != text for path, text in texts):
+        raise UserError(f"{folder} holds other made data (seed {mark.get('seed')}); name another folder")
+    return _make(folder, lambda: plan, _What(str(folder), "free space"), _Pace(workers, progress))
+
+
+class _What(NamedTuple):
+    """What an error says could not be made, and of what that needs enough."""
+
+    name: str
+    space: str
+
+
+class _Pace(NamedTuple):
+    """How many videos are made at once, and whom to tell of each."""
+
+    workers: int
+    progress: Callable[[int, int], None] | None
+
+
+def _make(folder: Path, plan: Callable[[], Plan], what: _What, pace: _Pace) -> Path:
+    """Make `folder` unless it is complete; `plan` is only asked for then."""
+    if pace.workers < 1:
+        raise UserError(f"workers must be 1 or more, got {pace.workers}")
     _refuse_foreign(folder)
     if is_complete(folder):
         return folder
     import av
 
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _alone(root) as alone:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.parent) as alone:
             if not is_complete(folder):
                 if alone:
-                    _clean(root, benchmark)
-                _build(benchmark, folder, workers, progress)
+                    _clean(folder.parent, folder.name)
+                _build(plan(), folder, pace)
     except (OSError, av.FFmpegError) as error:
         raise RunFailed(
-            f"could not make the mini benchmark {benchmark} in {root}: {error}; "
-            "it needs about 10 MB of free space in a folder that can be written to"
+            f"could not make {what.name}: {error}; it needs {what.space} in a folder that can be written to"
         ) from error
     return folder
+
+
+def _planned(benchmark: str) -> Plan:
+    module, _, function = MINI[benchmark].partition(":")
+    plan: Plan = getattr(importlib.import_module(module), function)()
+    return plan
 
 
 def is_complete(folder: Path) -> bool:
@@ -84,6 +123,10 @@ def _mark(folder: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return mark if isinstance(mark, dict) else None
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _size(path: Path) -> int:
@@ -128,18 +171,16 @@ def _clean(root: Path, benchmark: str) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _build(benchmark: str, folder: Path, workers: int, progress: Callable[[int, int], None] | None) -> None:
-    module, _, function = MINI[benchmark].partition(":")
-    plan: Plan = getattr(importlib.import_module(module), function)()
-    part = folder.with_name(f".{benchmark}.{uuid.uuid4().hex}.part")
+def _build(plan: Plan, folder: Path, pace: _Pace) -> None:
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     try:
-        _write(plan, part, workers, progress)
+        _write(plan, part, pace)
         _put_in_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(plan: Plan, part: Path, workers: int, progress: Callable[[int, int], None] | None) -> None:
+def _write(plan: Plan, part: Path, pace: _Pace) -> None:
     from kangaroo_eval.miniworld.render import write_video
     from kangaroo_eval.miniworld.stills import write_still
 
@@ -150,14 +191,14 @@ def _write(plan: Plan, part: Path, workers: int, progress: Callable[[int, int], 
     for path, still in plan.pictures.items():
         write_still(still, part / path)
     # Threads: libx264 works outside the interpreter's lock, and a killed process leaves no workers behind.
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(pace.workers) as pool:
         longest_first = sorted(plan.videos.items(), key=lambda item: -item[1].seconds)
         tasks = [pool.submit(write_video, world, part / path) for path, world in longest_first]
         try:
             for done, task in enumerate(as_completed(tasks), start=1):
                 task.result()
-                if progress:
-                    progress(done, len(tasks))
+                if pace.progress:
+                    pace.progress(done, len(tasks))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -51,11 +51,18 @@ def frames(world: World, times: Iterable[float], side: int = SIDE) -> Picture:
 
     if side < 1 or SIDE % side:
         raise ValueError(f"side must divide {SIDE}, got {side}")
-    out = np.stack([picture(world, t) for t in times])
+    return smaller(np.stack([picture(world, t) for t in times]), side)
+
+
+def smaller(pictures: Picture, side: int) -> Picture:
+    """uint8 (n, 128, 128, 3) -> (n, side, side, 3): blocks of pixels are averaged. `side` must divide 128."""
+    import numpy as np
+
     if side == SIDE:
-        return out
+        return pictures
     k = SIDE // side
-    small: Picture = out.reshape(len(out), side, k, side, k, 3).mean(axis=(2, 4)).round().astype(np.uint8)
+    blocks = pictures.reshape(len(pictures), side, k, side, k, 3)
+    small: Picture = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
     return small
 
 
@@ -66,10 +73,11 @@ def frame_times(world: World) -> list[float]:
 
 def picture(world: World, seconds: float) -> Picture:
     """The picture at one time, painted anew."""
-    return _painted(world.scene_at(seconds), sprites(world, seconds))
+    return painted(world.scene_at(seconds), sprites(world, seconds))
 
 
-def _painted(scene: Scene, figures: tuple[Sprite, ...]) -> Picture:
+def painted(scene: Scene, figures: tuple[Sprite, ...]) -> Picture:
+    """The place of a scene with figures in front of it, uint8 of shape (128, 128, 3)."""
     out = _background(scene.place, scene.ego).copy()
     for sprite in figures:
         if sprite.form == "sign":
@@ -212,7 +220,7 @@ def _planes_of(world: World) -> Iterator[Picture]:
         scene = world.scene_at(seconds)
         now = (scene.place, sprites(world, seconds))
         if planes is None or now != last:
-            planes, last = _planes(_painted(scene, now[1])), now
+            planes, last = _planes(painted(scene, now[1])), now
         yield planes
 
 

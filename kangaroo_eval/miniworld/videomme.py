@@ -7,6 +7,7 @@ types is asked once in every group.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kangaroo_eval.miniworld.build import Plan
@@ -56,10 +57,13 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Clip:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One video: `number` counts from 1, `youtube` is its name, `labels` are its domain and sub-category."""
+
     number: int
     duration: str
+    labels: tuple[str, str]
     youtube: str
     world: World
     asked: list[Question]
@@ -68,8 +72,12 @@ class _Clip:
 def plan(seed: str = SEED) -> Plan:
     """What `videomme/` holds, for a seed."""
     clips = [_clip(seed, i) for i in range(12)]
-    flat = balanced([question for clip in clips for question in clip.asked], seed)
-    rows = [_row(clips[i // 3], i % 3 + 1, question) for i, question in enumerate(flat)]
+    return plan_of(seed, clips, balanced([question for clip in clips for question in clip.asked], seed))
+
+
+def plan_of(seed: str, clips: Sequence[Clip], asked: Sequence[Question]) -> Plan:
+    """The official layout of `clips`, with `asked` for their questions: three each, in the order of the clips."""
+    rows = [_row(clips[i // 3], i % 3 + 1, question) for i, question in enumerate(asked)]
     texts = {"videomme/test-00000-of-00001.parquet": _parquet(rows)}
     for clip in clips:
         if clip.world.cues:
@@ -77,14 +85,21 @@ def plan(seed: str = SEED) -> Plan:
     return Plan(seed, texts, {f"data/{clip.youtube}.mp4": clip.world for clip in clips})
 
 
-def _clip(seed: str, index: int) -> _Clip:
+def _clip(seed: str, index: int) -> Clip:
     """The video at `index` 0-11: four short ones, four medium, four long."""
     group = tuple(_TYPES)[index % 4]
     duration = ("short", "medium", "long")[index // 4]
     recipe = _recipe(group, duration)
     told = 1 if group in _TOLD and duration != "short" else 0
     world, asked = world_with(f"{seed}/{index}", recipe, _TYPES[group], subtitled=told)
-    return _Clip(index + 1, duration, video_id(f"{seed}/{index}"), world, asked)
+    return Clip(
+        number=index + 1,
+        duration=duration,
+        labels=_CATEGORIES[index],
+        youtube=video_id(f"{seed}/{index}"),
+        world=world,
+        asked=asked,
+    )
 
 
 def _recipe(group: str, duration: str) -> Recipe:
@@ -97,13 +112,11 @@ def _recipe(group: str, duration: str) -> Recipe:
     return longer(short, seconds=120.0, events=10, scenes=4)
 
 
-def _row(clip: _Clip, k: int, question: Question) -> dict[str, object]:
-    domain, sub_category = _CATEGORIES[clip.number - 1]
+def _row(clip: Clip, k: int, question: Question) -> dict[str, object]:
     values = (
         f"{clip.number:03d}",
         clip.duration,
-        domain,
-        sub_category,
+        *clip.labels,
         f"https://www.youtube.com/watch?v={clip.youtube}",
         clip.youtube,
         f"{clip.number:03d}-{k}",
