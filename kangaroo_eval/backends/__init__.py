@@ -8,4 +8,5 @@ MODELS = {
     "openai": "kangaroo_eval.backends.remote:load",
     "random": "kangaroo_eval.backends.baselines:random",
     "release": "kangaroo_eval.backends.release:load",
+    "shuffled": "kangaroo_eval.backends.shuffled:load",
 }
