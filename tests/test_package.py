@@ -75,7 +75,8 @@ WALLS = {
     "model.adapter": {"errors", "identity", "torch_tools", "types", "protocols", "media"},
     "model.dialogue": {"errors", "torch_tools", "types"},
     "model.conversation": {"errors", "torch_tools", "types", "media"},
-    "train": {"model", "media", "miniworld", "types", "errors", "runner", "registry"},
+    "train": {"model", "media", "miniworld", "types", "errors", "rows", "runner", "registry"},
+    "cli.train": {"cli", "errors", "train"},
     "identity": {"errors"},
     "backends": {
         "types",

@@ -1,0 +1,116 @@
+"""One encoded sample, and several of them side by side as what one forward pass reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+"""The target of a position that is no target: torch's `ignore_index`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Document:
+    """One training sample as the network reads it.
+
+    `ids`: token ids with the visual sequence written out (`KangarooProcessor.visual_ids`). `labels`: the same id
+    where the token is generated text, `IGNORED` elsewhere; not shifted. `pixels`: uint8 RGB (n, 3, side, side) of its
+    video, None for text alone. `times`: the n times of its frames, in seconds. `name`: where it comes from, for messages.
+    """
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    pixels: Tensor | None = None
+    times: tuple[float, ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.labels) or not self.ids:
+            raise ValueError(f"{self.name}: {len(self.ids)} ids and {len(self.labels)} labels")
+        if (0 if self.pixels is None else len(self.pixels)) != len(self.times):
+            raise ValueError(f"{self.name}: {len(self.times)} times of frames that are not as many")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pack:
+    """Documents one behind the other, each of which attends to itself alone.
+
+    `input_ids`, `positions` (from 0 in each document) and `targets` have shape (length,). `targets[i]` is the token
+    that position i has to predict, the next one of its document, and `IGNORED` where that is no generated text or
+    the document ends. `lengths` are those of the documents, in order; padding is one more document without targets,
+    so they add up to the length. `pixels` uint8 (n, 3, side, side) and `times` float64 (n,) are those of all videos,
+    `counts` the frames of each.
+    """
+
+    input_ids: Tensor
+    targets: Tensor
+    positions: Tensor
+    lengths: tuple[int, ...]
+    pixels: Tensor | None = None
+    times: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    counts: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    padding: int = 0
+
+    @property
+    def labelled(self) -> int:
+        """Number of targets: what the loss is a mean over."""
+        return int((self.targets != IGNORED).sum())
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return len(self.input_ids) - self.padding
+
+    def to(self, device: torch.device | str) -> Pack:
+        """The same on another device; times stay float64 where the device has it."""
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+            positions=self.positions.to(device, non_blocking=True),
+            pixels=None if self.pixels is None else self.pixels.to(device, non_blocking=True),
+            times=self.times.to(device, non_blocking=True),
+        )
+
+
+def collate(documents: Sequence[Document], length: int | None = None, pad: int = 0) -> Pack:
+    """Documents -> one pack, filled up with `pad` to `length` tokens where that is given.
+
+    ValueError where they do not fit into `length`, or there are none.
+    """
+    if not documents:
+        raise ValueError("a pack needs at least one document")
+    ids: list[int] = []
+    targets: list[int] = []
+    positions: list[int] = []
+    for document in documents:
+        ids += document.ids
+        targets += [*document.labels[1:], IGNORED]
+        positions += range(len(document.ids))
+    lengths = [len(document.ids) for document in documents]
+    padding = 0 if length is None else length - len(ids)
+    if padding < 0:
+        names = ", ".join(document.name for document in documents)
+        raise ValueError(f"documents of {lengths} tokens ({names}) do not fit a pack of {length}")
+    if padding:
+        ids += [pad] * padding
+        targets += [IGNORED] * padding
+        positions += range(padding)
+        lengths.append(padding)
+    videos = [document for document in documents if document.pixels is not None]
+    pixels = [document.pixels for document in videos if document.pixels is not None]
+    return Pack(
+        input_ids=torch.tensor(ids),
+        targets=torch.tensor(targets),
+        positions=torch.tensor(positions),
+        lengths=tuple(lengths),
+        pixels=torch.cat(pixels) if pixels else None,
+        times=torch.tensor([time for video in videos for time in video.times], dtype=torch.float64),
+        counts=tuple(len(video.times) for video in videos),
+        names=tuple(document.name for document in documents),
+        padding=padding,
+    )
