@@ -51,7 +51,9 @@ def _ended(options: argparse.Namespace) -> int:
 def _told(error: UserError | OSError, options: argparse.Namespace) -> int:
     """Say what went wrong, in one line; the exit code."""
     if isinstance(error, UserError):
-        print(f"kangaroo-eval: {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"{getattr(options, 'program', 'kangaroo-eval')}: {' '.join(str(error).split())}", file=sys.stderr
+        )
         return error.exit_code
     _silence_stdout()
     if isinstance(error, BrokenPipeError):

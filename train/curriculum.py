@@ -1,0 +1,378 @@
+"""Runs stages: one by name, or all of a recipe in order, each from the result of the one before.
+
+A stage's folder holds its checkpoints (`checkpoints/`), its log (`metrics.jsonl`), and when it is done the network as
+`kangaroo:FOLDER/model` reads it, with `stage.json`: what was run, and what came out.
+"""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import itertools
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
+from kangaroo_eval.model.processing import KangarooProcessor
+from kangaroo_eval.train import flops, grow, logs, optim, parallel
+from kangaroo_eval.train.checkpoint import Checkpoints
+from kangaroo_eval.train.dataset import Batching, PackedData, in_order, loader
+from kangaroo_eval.train.forward import NextToken
+from kangaroo_eval.train.grow import Learner
+from kangaroo_eval.train.loop import Loop, Plan, Tally
+from kangaroo_eval.train.made import MadeSource
+from kangaroo_eval.train.mixture import ManifestSource, Mixture, Source, Weighted
+from kangaroo_eval.train.parallel import Grid, World
+from kangaroo_eval.train.pipeline import Pipeline, Section
+from kangaroo_eval.train.recipe import Recipe, StagePlan, WarmUp, check, plain
+from kangaroo_eval.train.rows import Policy
+from kangaroo_eval.train.sight import LooksData, Sight
+from kangaroo_eval.train.spelling import SpeltData, SpeltText
+from kangaroo_eval.train.stages import CLIP_NORM, VISION_LAYER_DECAY, WEIGHT_DECAY
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a stage is run, beside its recipe. Everything here may change between a run and its resumption, but for
+    `data`, `steps` and `seed`, which are part of what is trained.
+
+    `data`: manifests with their weights, in place of made lessons. `steps`: in place of the recipe's. `score`: gives a
+    network's score at a step, for the logs and the choice of the best checkpoint.
+    """
+
+    data: tuple[tuple[Path, float], ...] = ()
+    data_root: Path | None = None
+    bad: Policy = "fail"
+    components: Mapping[str, str] = field(default_factory=dict)
+    steps: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    workers: int = 1
+    attention: str | None = None
+    pipeline: int = 1
+    checkpoint_activations: bool = False
+    log_every: int = 10
+    log_to: tuple[str, ...] = ()
+    save_seconds: float = 300.0
+    keep: int = 2
+    evaluate_every: int = 0
+    score: Callable[[Learner, int], float] | None = None
+    any_order: bool = False
+
+
+def run_all(recipe: Recipe, out: Path, settings: Settings) -> Path:
+    """Every stage of the recipe, warm-ups first; a stage that is done is not run again. The last result's folder."""
+    check(recipe)
+    result: Path | None = None
+    for name in [*(warmup.kind for warmup in recipe.warmups), *(plan.name for plan in recipe.stages)]:
+        result = run_stage(recipe, name, out / name, settings, result)
+    assert result is not None
+    return result
+
+
+def run_stage(recipe: Recipe, name: str, out: Path, settings: Settings, source: Path | None = None) -> Path:
+    """One stage or warm-up, from `source` (None: from the start); its result's folder. The same call again goes on where
+    it stopped, or gives back what is done. UserError for weights, data or settings that do not fit; RunFailed for
+    a loss that is no number and for a full disk."""
+    world = parallel.start(settings.device)
+    done = _done(out, recipe, name)
+    if done is not None:
+        log.info("%s is done: %s", name, done)
+        return done
+    learner = grow.begin(recipe, settings.components) if source is None else grow.read(source)
+    warmup = next((each for each in recipe.warmups if each.kind == name), None)
+    if warmup is not None:
+        job = _warm(recipe, warmup, out, learner, settings, world)
+    else:
+        stage = recipe.plan(name).stage
+        grow.check_shape(learner, recipe, source or recipe.name)
+        if not settings.any_order:
+            grow.check_order(learner, stage, source or recipe.name)
+        job = _stage(recipe, name, out, grow.advance(learner, stage), settings, world)
+    return _finish(job, _train(job))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What one stage trains, on which batches, along which schedule."""
+
+    name: str
+    recipe: Recipe
+    settings: Settings
+    world: World
+    out: Path
+    learner: Learner
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    batches: Callable[[int], Iterator[Any]]
+    plan: Plan
+    data: str
+    flops: Callable[[list[Any]], float] | None = None
+    pipeline: Pipeline | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the data and of all that is random."""
+        return self.recipe.seed if self.settings.seed is None else self.settings.seed
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a resumed run must agree with."""
+        part: Any = next((each for each in self.recipe.warmups if each.kind == self.name), None)
+        return {
+            "recipe": self.recipe.name,
+            "dtype": self.recipe.dtype,
+            "stage": self.name,
+            "settings": plain(dataclasses.asdict(part or self.recipe.plan(self.name))),
+            "steps": self.plan.steps,
+            "accumulate": self.plan.accumulate,
+            "layer_decay": VISION_LAYER_DECAY,
+            "data": self.data,
+            "seed": self.seed,
+        }
+
+
+def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Settings, world: World) -> _Job:
+    plan, network = recipe.plan(name), learner.network
+    stage, dtype = plan.stage, DTYPES[recipe.dtype]
+    nn.Module.to(network, world.device)
+    optim.freeze(network, stage.trains)
+    if settings.checkpoint_activations:
+        parallel.checkpoint_activations(network)
+    grid = parallel.grid(world, settings.pipeline)
+    data = _data(recipe, plan, learner.processor, settings, grid)
+    accumulate = _accumulate(plan, grid)
+    steps = settings.steps or plan.steps or _one_pass(data, plan)
+    layers = network.config.vision_config.num_hidden_layers
+    objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention)
+    if settings.pipeline > 1:
+        objective = Section(objective, grid.stage, settings.pipeline)
+    objective.train()
+    on_gpu = dtype == torch.bfloat16 and world.device.type == "cuda"
+    parallel.shard(objective, grid.data, bf16=on_gpu)
+    pipeline = None
+    if isinstance(objective, Section) and grid.stages is not None:
+        pipeline = Pipeline(
+            objective,
+            grid.stages,
+            packs=accumulate,
+            length=stage.llm_sequence,
+            device=world.device,
+            wire=torch.bfloat16 if on_gpu else torch.float32,
+        )
+    schedule = optim.Schedule(
+        peak=stage.lr, steps=steps, warmup=min(stage.warmup_steps, steps), minimum=stage.minimum_lr
+    )
+    return _Job(
+        name=name,
+        recipe=recipe,
+        settings=settings,
+        world=world,
+        out=out,
+        learner=learner,
+        objective=objective,
+        optimizer=optim.build(objective, layers=layers, prefix="network."),
+        batches=lambda start: loader(data, start, workers=settings.workers),
+        plan=_plan(steps, schedule, accumulate, settings),
+        data=data.identity,
+        flops=functools.partial(flops.step_flops, network.config, stage),
+        pipeline=pipeline,
+    )
+
+
+def _warm(
+    recipe: Recipe, warmup: WarmUp, out: Path, learner: Learner, settings: Settings, world: World
+) -> _Job:
+    network, last, dtype = learner.network, recipe.stages[-1].stage, DTYPES[recipe.dtype]
+    nn.Module.to(network, world.device)
+    steps = settings.steps or warmup.steps
+    objective: nn.Module
+    data: SpeltData | LooksData
+    if warmup.kind == "words":
+        processor = KangarooProcessor(learner.processor.tokenizer, last.resolution, last.patch, True)
+        objective = SpeltText(network, dtype=dtype)
+        data = SpeltData(warmup.phases, steps, warmup.batch, processor, recipe.plan("refinement").budget)
+        optim.freeze(network, {"llm", "visual_tokens"})
+    else:
+        objective = Sight(network, dtype=dtype).to(world.device)
+        sides = sorted({plan.stage.resolution for plan in recipe.stages})
+        data = LooksData(warmup.phases[-1].mixture, warmup.batch, sides, last.patch)
+        optim.freeze(network, {"vision"})
+    objective.train()
+    schedule = optim.Schedule(
+        peak=warmup.lr, steps=steps, warmup=min(warmup.warmup_steps, steps), minimum=warmup.lr / 50
+    )
+    places = functools.partial(itertools.count, step=world.ranks)
+    return _Job(
+        name=warmup.kind,
+        recipe=recipe,
+        settings=settings,
+        world=world,
+        out=out,
+        learner=learner,
+        objective=objective,
+        optimizer=_adamw(objective),
+        batches=lambda start: in_order(data, places(start * world.ranks + world.rank), settings.workers),
+        plan=_plan(steps, schedule, 1, settings),
+        data=data.identity,
+    )
+
+
+def _adamw(objective: nn.Module) -> torch.optim.AdamW:
+    """For a warm-up: one rate for all."""
+    found: dict[float, list[nn.Parameter]] = {WEIGHT_DECAY: [], 0.0: []}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            plain_ = parameter.ndim < 2 or any(part in name for part in optim.UNDECAYED)
+            found[0.0 if plain_ else WEIGHT_DECAY].append(parameter)
+    groups = [
+        {"params": parameters, "scale": 1.0, "weight_decay": decay, "name": f"decay {decay}"}
+        for decay, parameters in found.items()
+    ]
+    return torch.optim.AdamW(groups, lr=0.0, betas=optim.BETAS)
+
+
+def _plan(steps: int, schedule: optim.Schedule, accumulate: int, settings: Settings) -> Plan:
+    return Plan(
+        steps=steps,
+        schedule=schedule,
+        accumulate=accumulate,
+        clip=CLIP_NORM,
+        log_every=settings.log_every,
+        save_seconds=settings.save_seconds,
+        evaluate_every=settings.evaluate_every,
+    )
+
+
+def _data(
+    recipe: Recipe, plan: StagePlan, processor: KangarooProcessor, settings: Settings, grid: Grid
+) -> PackedData:
+    sources = [Weighted(_manifest(path, settings), weight) for path, weight in settings.data]
+    if not sources:
+        sources = [Weighted(MadeSource(kind), weight) for kind, weight in plan.mixture.items()]
+    if not sources:
+        raise UserError(f"stage {plan.name} of {recipe.name} has no data of its own: give --data MANIFEST")
+    seed = recipe.seed if settings.seed is None else settings.seed
+    batching = Batching(
+        tokens=plan.stage.llm_sequence,
+        max_frames=plan.pack_frames or plan.stage.frames,
+        packing=plan.stage.packing,
+        micro_batch=1 if plan.stage.packing else plan.micro_batch,
+        fill=settings.pipeline > 1,
+        window=256 if plan.mixture and not settings.data else 2048,
+        bad=settings.bad,
+        seed=seed,
+    )
+    mixture = Mixture(sources=tuple(sources), seed=seed)
+    return PackedData(mixture, processor, plan.budget, batching, grid.replica, grid.replicas)
+
+
+def _manifest(path: Path, settings: Settings) -> Source:
+    return ManifestSource(path.stem, path, root=settings.data_root, bad=settings.bad)
+
+
+def _accumulate(plan: StagePlan, grid: Grid) -> int:
+    each = 1 if plan.stage.packing else plan.micro_batch
+    count, rest = divmod(plan.stage.batch, each * grid.replicas)
+    if rest or not count:
+        what = "packs" if plan.stage.packing else f"micro-batches of {each}"
+        raise UserError(
+            f"stage {plan.name}: a batch of {plan.stage.batch} is not a whole number of {what} on each of "
+            f"{grid.replicas} ranks"
+        )
+    return count
+
+
+def _one_pass(data: PackedData, plan: StagePlan) -> int:
+    rows = sum(len(source) for source, _ in data.mixture.sources)
+    documents = data.stats().ratio if plan.stage.packing else 1.0
+    return max(1, math.ceil(rows / (documents * plan.stage.batch)))
+
+
+def _train(job: _Job) -> Tally:
+    world, settings = job.world, job.settings
+    identity, score = job.identity, settings.score
+    parallel.check_same(world, json.dumps(identity, sort_keys=True))
+    loop = Loop(
+        objective=job.objective,
+        optimizer=job.optimizer,
+        batches=job.batches,
+        plan=job.plan,
+        world=world,
+        checkpoints=Checkpoints(job.out / "checkpoints", keep=settings.keep),
+        recipe=identity,
+        evaluate=None if score is None else lambda step: score(job.learner, step),
+        flops=job.flops,
+        peak=flops.peak_flops(world.device),
+        pipeline=job.pipeline,
+        replicated=not isinstance(job.objective, NextToken),
+    )
+    torch.manual_seed(job.seed + world.rank)
+    step = loop.resume()
+    name = f"{job.recipe.name}-{job.name}"
+    loop.writers = logs.writers(job.out, name, settings.log_to, step) if world.rank == 0 else []
+    try:
+        return loop.run()
+    finally:
+        for writer in loop.writers:
+            writer.close()
+
+
+def _finish(job: _Job, tally: Tally) -> Path:
+    """Write the result, and then that it is one."""
+    model = job.out / "model"
+    learner = _whole(job)
+    if job.world.rank == 0:
+        grow.note(learner.network, job.name, _told(job.settings, job), tally.step)
+        learner.save(model)
+        told = {"identity": job.identity, **tally.as_json(), "model": model.name}
+        part = job.out / ".stage.json.part"
+        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        part.replace(job.out / "stage.json")
+    parallel.gather(None)
+    return model
+
+
+def _whole(job: _Job) -> Learner:
+    """The trained network as one process holds it. Where it is spread over ranks, each reads the last checkpoint into
+    a whole one; only rank 0 needs it, but reading is what all do together."""
+    if job.world.ranks == 1 or not isinstance(job.objective, NextToken):
+        return job.learner
+    network = KangarooForConditionalGeneration(copy.deepcopy(job.learner.network.config))
+    Checkpoints(job.out / "checkpoints", keep=job.settings.keep).load_weights(NextToken(network))
+    return Learner(network, job.learner.processor)
+
+
+def _told(settings: Settings, job: _Job) -> str:
+    return ", ".join(path.name for path, _ in settings.data) or f"made lessons ({job.data[:12]})"
+
+
+def _done(out: Path, recipe: Recipe, name: str) -> Path | None:
+    """The result of a stage that was finished before. UserError where that was another recipe's."""
+    file = out / "stage.json"
+    if not file.exists():
+        return None
+    told = json.loads(file.read_text(encoding="utf-8"))
+    found = (told["identity"]["recipe"], told["identity"]["stage"])
+    if found != (recipe.name, name):
+        raise UserError(
+            f"{out} holds stage {found[1]} of {found[0]}, not {name} of {recipe.name}: give another folder"
+        )
+    return out / str(told["model"])

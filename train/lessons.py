@@ -1,0 +1,368 @@
+"""What the bundled model learns from: made pictures and videos of the mini world, and conversations about them.
+
+A lesson is a pure function of its name and a number. Its worlds come from seeds that begin with "train/"; those of
+the mini benchmarks begin with "mini/" and those of the held-out exam with "exam/".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds
+from kangaroo_eval.miniworld.captions import caption, plural
+from kangaroo_eval.miniworld.dice import Dice
+from kangaroo_eval.miniworld.generate import make_world
+from kangaroo_eval.miniworld.motion import Sprite, sprites
+from kangaroo_eval.miniworld.questions import LETTERS, Question, TaskType, questions, with_right_at
+from kangaroo_eval.miniworld.words import (
+    COLOURS,
+    NUMBERS,
+    PLACES,
+    SHAPES,
+    SIGN_CHARACTERS,
+    SPOTS,
+    say,
+    sentence,
+)
+from kangaroo_eval.miniworld.world import Kind, Pattern, Recipe, Scene, World
+from kangaroo_eval.train.rows import Message
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Frames = NDArray[np.uint8]
+
+VERSION = 1
+"""Raised whenever a lesson of the same name and number becomes another one."""
+
+PREFIX = "train/"
+"""What every seed of a lesson begins with."""
+
+QUESTIONS = 8
+"""The most questions in one conversation."""
+
+MORE: tuple[TaskType, ...] = tuple(
+    TaskType(name, builders)
+    for name, builders in {
+        "time": (facts.quarter, facts.first_and_last),
+        "where": (facts.where,),
+        "action": (facts.action,),
+        "object": (facts.thing_in_place, facts.appears),
+        "sign": (facts.colour_of_sign, facts.place_of_sign),
+        "how many": (facts.how_many,),
+        "turns": (facts.turns, facts.which_turns),
+        "after": (facts.neighbours,),
+        "relation": (facts.relation, facts.beside),
+        "effect": (facts.effect, facts.why),
+        "meets": (facts.meets,),
+        "place": (facts.place_of_thing,),
+        "synopsis": (facts.synopsis,),
+        "ego": (facts_long.ego_ends, facts_long.ego_colour, facts_long.ego_after, facts_long.ego_count),
+        "odd": (facts_long.oddity, facts_long.odd_event),
+        "topic": (facts_long.topic, facts_long.topic_shape, facts_long.topic_place),
+        "way": (facts_more.direction,),
+        "size": (facts_more.size,),
+        "next": (facts_time.neighbouring_events,),
+        "places": (facts_time.place_order,),
+    }.items()
+)
+"""Questions of other kinds than the exam's, which teach the same world."""
+
+ALL_KINDS: tuple[Kind, ...] = (
+    *(
+        "stay",
+        "group",
+        "cross",
+        "cross",
+        "stop",
+        "grow",
+        "shrink",
+        "recolour",
+        "recolour",
+        "meet",
+        "pair",
+        "sign",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """A conversation about a picture (`seconds` None), a video or nothing (0), and what is to be seen at each time."""
+
+    messages: tuple[Message, ...]
+    seconds: float | None
+    at: Callable[[float], tuple[Scene, tuple[Sprite, ...]]]
+
+    def frames(self, times: Sequence[float], side: int) -> Frames:
+        """The pictures at `times` (seconds), uint8 RGB of shape (n, side, side, 3); `side` must divide 128."""
+        import numpy as np
+
+        from kangaroo_eval.miniworld.render import painted, smaller
+
+        seen: dict[tuple[str, bool, tuple[Sprite, ...]], int] = {}
+        order: list[int] = []
+        pictures: list[Frames] = []
+        for time in times:
+            scene, figures = self.at(time)
+            key = (scene.place, scene.ego, figures)
+            if key not in seen:
+                seen[key] = len(pictures)
+                pictures.append(painted(scene, figures))
+            order.append(seen[key])
+        small: Frames = smaller(np.stack(pictures), side)[order]
+        return small
+
+
+def lesson(name: str, number: int) -> Lesson:
+    """Lesson `number` of a kind (`LESSONS`)."""
+    return LESSONS[name](Dice(f"{PREFIX}{name}/{number}"), f"{PREFIX}{name}/{number}")
+
+
+def chosen(mixture: Mapping[str, float], seed: str) -> tuple[str, Dice]:
+    """One kind of lessons by weight, and the dice that it was drawn with."""
+    dice = Dice(f"{PREFIX}chosen/{seed}")
+    at = dice.between(0.0, sum(mixture.values()))
+    for name, weight in mixture.items():
+        at -= weight
+        if at < 0:
+            return name, dice
+    return list(mixture)[-1], dice
+
+
+# Pictures
+
+
+def _picture(dice: Dice, seed: str) -> Lesson:
+    """A still: one to four different things, or some equal ones, or a sign; told, and asked about."""
+    scene = Scene(0.0, 1.0, dice.pick(PLACES), ())
+    which = dice.below(8)
+    if which == 0:
+        figures, told, asked = _sign_picture(dice)
+    elif which < 3:
+        figures, told, asked = _equal_things(dice)
+    else:
+        figures, told, asked = _things(dice, 1 + dice.below(4))
+    place = say("place", place=scene.place)
+    caption_ = sentence(say("caption", place=place, what=told), ".")
+    turns = [_describe(dice, "picture", caption_)]
+    turns += [_open(question) for question in dice.shuffled(asked)[:4]]
+    return Lesson(_conversation(turns), None, lambda time: (scene, figures))
+
+
+def _free_spots(dice: Dice, count: int) -> list[tuple[float, float]]:
+    cells = [(x, y) for y in (0.2, 0.5, 0.8) for x in (0.2, 0.5, 0.8)]
+    chosen = sorted(dice.shuffled(range(len(cells)))[:count])
+    return [
+        (cells[i][0] + dice.between(-0.06, 0.06), cells[i][1] + dice.between(-0.06, 0.06)) for i in chosen
+    ]
+
+
+def _spot(x: float, y: float) -> str:
+    return min(SPOTS, key=lambda name: (SPOTS[name][0] - x) ** 2 + (SPOTS[name][1] - y) ** 2)
+
+
+def _things(dice: Dice, count: int) -> tuple[tuple[Sprite, ...], str, list[tuple[str, str]]]:
+    pairs = dice.shuffled((colour, form) for colour in COLOURS for form in SHAPES)[:count]
+    figures = tuple(
+        Sprite(form, colour, x, y, dice.between(0.18, 0.34))
+        for (colour, form), (x, y) in zip(pairs, _free_spots(dice, count), strict=True)
+    )
+    named = [say("at", who=say("one", thing=f"{s.colour} {s.form}"), spot=_spot(s.x, s.y)) for s in figures]
+    asked = []
+    for sprite in figures:
+        if sum(other.form == sprite.form for other in figures) == 1:
+            asked.append((say("ask colour alone", shape=sprite.form), sprite.colour))
+        if sum(other.colour == sprite.colour for other in figures) == 1:
+            asked.append((kinds.SENTENCES["shape alone"].format(colour=sprite.colour), sprite.form))
+        asked.append((say("ask where", thing=f"{sprite.colour} {sprite.form}"), _spot(sprite.x, sprite.y)))
+    return figures, ", ".join(named), asked
+
+
+def _equal_things(dice: Dice) -> tuple[tuple[Sprite, ...], str, list[tuple[str, str]]]:
+    colour, form = dice.pick(tuple(COLOURS)), dice.pick(tuple(SHAPES))
+    count, size = 2 + dice.below(4), dice.between(0.18, 0.26)
+    figures = tuple(Sprite(form, colour, x, y, size) for x, y in _free_spots(dice, count))
+    things = plural(f"{colour} {form}")
+    told = say("many", number=NUMBERS[count], things=things)
+    return figures, told, [(say("ask how many", things=things), NUMBERS[count])]
+
+
+def _sign_picture(dice: Dice) -> tuple[tuple[Sprite, ...], str, list[tuple[str, str]]]:
+    colour = dice.pick(tuple(COLOURS))
+    text = dice.pick(SIGN_CHARACTERS) + dice.pick(SIGN_CHARACTERS)
+    figures = (Sprite("sign", colour, 0.5, 0.45, 0.84, text),)
+    asked = [(say("ask sign"), text), (say("ask colour sign"), colour)]
+    return figures, say("sign", colour=colour, text=text), asked
+
+
+# Videos
+
+Way = Literal["open", "short", "letter", "videomme"]
+"""How a question is put: without options; or with options and as few words as may be, the usual request for a letter, or
+Video-MME's own instruction. The answer is the right option's text, and its letter where there are options."""
+
+_COMPACT: tuple[Way, ...] = ("open", "short", "short")
+_WAYS: tuple[Way, ...] = ("open", "short", "short", "letter", "videomme", "videomme")
+
+
+def _world(dice: Dice, seed: str, most: int) -> World:
+    """A world of one to `most` events, of any pattern."""
+    events = 1 + dice.below(most)
+    patterns: tuple[Pattern, ...] = ("plain", "plain", "plain", "repeat", "topic", "anomaly", "ego")
+    pattern = dice.pick(patterns)
+    if pattern != "plain" and events < 4:
+        pattern = "plain"
+    seconds = round(events * dice.between(2.0, 4.0) * 8) / 8
+    recipe = Recipe(
+        name="lesson",
+        seconds=max(seconds, 2.0 * events, 3.0),
+        events=events,
+        scenes=1 if pattern in ("anomaly", "ego") else 1 + dice.below(min(events, 4)),
+        may=ALL_KINDS,
+        pattern=pattern,
+        narrated=dice.below(4) == 0,
+    )
+    return make_world(seed, recipe)
+
+
+def _clip(dice: Dice, seed: str) -> Lesson:
+    """A short video, told in sentences, with some open questions."""
+    world = _world(dice, seed, 4)
+    turns = [_describe(dice, "video", caption(world))]
+    asked = questions(world, seed, dice.shuffled([*kinds.KINDS.values(), *MORE])[:8])
+    seen = [question for question in asked if not question.needs_subtitles]
+    turns += [_open((question.text, question.answer)) for question in seen[:3]]
+    return Lesson(_conversation(turns), world.seconds, _looking(world))
+
+
+def _first(dice: Dice, seed: str) -> Lesson:
+    """A video of one event with questions."""
+    return _examined(dice, seed, _world(dice, seed, 1), [], _COMPACT)
+
+
+def _second(dice: Dice, seed: str) -> Lesson:
+    """A video of up to three events with questions."""
+    return _examined(dice, seed, _world(dice, seed, 3), [], _COMPACT)
+
+
+def _quiz(dice: Dice, seed: str) -> Lesson:
+    """A video of seconds, and questions in the ways benchmarks put them; for three of five, those of the exam's kinds."""
+    if dice.below(5) < 2:
+        return _examined(dice, seed, _world(dice, seed, 6), [])
+    difficulty = dice.pick((*kinds.DIFFICULTIES, kinds.DIFFICULTIES[0]))
+    return _examined(dice, seed, *kinds.video(seed, dice.pick(tuple(kinds.GROUPS)), difficulty, "short"))
+
+
+def _long(dice: Dice, seed: str) -> Lesson:
+    """A video of minutes with questions."""
+    group, difficulty = dice.pick(tuple(kinds.GROUPS)), dice.pick(kinds.DIFFICULTIES)
+    return _examined(dice, seed, *kinds.video(seed, group, difficulty, "long"))
+
+
+def _examined(
+    dice: Dice, seed: str, world: World, asked: Sequence[Question], ways: Sequence[Way] = _WAYS
+) -> Lesson:
+    """A conversation of the questions given and further ones, now and then with the whole video told first."""
+    left = [kind for kind in (*kinds.KINDS.values(), *MORE) if kind.name not in [each.type for each in asked]]
+    chosen_ = dice.shuffled(left)[: 2 * QUESTIONS]
+    found = [*asked, *questions(world, seed, chosen_)][:QUESTIONS]
+    turns = [_describe(dice, "video", caption(world))] if dice.below(6) == 0 or not found else []
+    turns += [_put(dice, world, question, dice.pick(ways)) for question in dice.shuffled(found)]
+    return Lesson(_conversation(turns), world.seconds, _looking(world))
+
+
+def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]]:
+    return lambda time: (world.scene_at(time), sprites(world, time))
+
+
+# Text alone
+
+
+def _options(dice: Dice, seed: str) -> Lesson:
+    """No video: which letter an option has. What every question with options needs, at a tenth of its length."""
+    world = _world(dice, seed, 6)
+    kinds_ = dice.shuffled([*kinds.KINDS.values(), *MORE])
+    turns = []
+    for question in questions(world, seed, kinds_)[:6]:
+        question = with_right_at(question, dice.below(len(question.options)))
+        lettered = "\n".join(question.lettered())
+        asked = f"Which is: {question.answer}?\n{lettered}\nThe best answer is:"
+        reply = f"{sentence(question.answer, '.')} ({LETTERS[question.right]})"
+        turns.append((Message("user", asked), Message("assistant", reply)))
+    return Lesson(_conversation(turns or [_open(("what is it?", "nothing"))]), 0.0, _nothing)
+
+
+def _nothing(time: float) -> tuple[Scene, tuple[Sprite, ...]]:
+    raise ValueError("a lesson of text alone shows nothing")
+
+
+# Conversations
+
+Turn = tuple[Message, ...]
+
+
+def _conversation(turns: Sequence[Turn], system: str = "") -> tuple[Message, ...]:
+    opening = (Message("system", system),) if system else ()
+    return (*opening, *(message for turn in turns for message in turn))
+
+
+def _describe(dice: Dice, what: str, told: str) -> Turn:
+    asked = dice.pick(
+        (f"Describe the {what}.", f"What does the {what} show?", f"Tell me what is in the {what}.")
+    )
+    return Message("user", asked), Message("assistant", told)
+
+
+def _open(asked: tuple[str, str]) -> Turn:
+    question, answer = asked
+    return Message("user", sentence(question)), Message("assistant", sentence(answer, "."))
+
+
+VIDEOMME = (
+    "Select the best answer to the following multiple-choice question based on the video. "
+    "Respond with only the letter (A, B, C, or D) of the correct option."
+)
+SUBTITLES = "This video's subtitles are listed below:"
+WITH_LETTER = "Answer with the option's letter from the given choices directly."
+
+
+def _put(dice: Dice, world: World, question: Question, way: Way) -> Turn:
+    """A question in one of the ways that it may be put, with the answer as that way wants it."""
+    question = with_right_at(question, dice.below(len(question.options)))
+    told = _subtitles(dice, world) if question.needs_subtitles or (world.cues and dice.below(6) == 0) else ""
+    letter, answer = LETTERS[question.right], sentence(question.answer, ".")
+    asked = f"{told}{sentence(question.text)}"
+    lettered = "\n".join(question.lettered())
+    if way == "open":
+        return Message("user", asked), Message("assistant", answer)
+    # The answer first: a small model finds the letter of what it has said far sooner than of what it has not.
+    reply = Message("assistant", f"{answer} ({letter})")
+    if way == "letter":
+        return Message("user", f"{asked}\n{lettered}\n{WITH_LETTER}"), reply
+    if way == "videomme":
+        asked = f"{told}{VIDEOMME}\n{sentence(question.text)}"
+    return Message("user", f"{asked}\n{lettered}\nThe best answer is:"), reply
+
+
+def _subtitles(dice: Dice, world: World) -> str:
+    """The cues at evenly spread times, one line a time, as the benchmark's own script lists them."""
+    count = 8 + 2 * dice.below(13)
+    times = [world.seconds * (2 * i + 1) / (2 * count) for i in range(count)]
+    shown = [cue.text for time in times for cue in world.cues if cue.start < time < cue.end]
+    return "\n".join([SUBTITLES, *shown]) + "\n" if shown else ""
+
+
+LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
+    "options": _options,
+    "pictures": _picture,
+    "clips": _clip,
+    "first": _first,
+    "second": _second,
+    "quiz": _quiz,
+    "long": _long,
+}
+"""Kinds of lessons by name, from easy to hard."""

@@ -1,0 +1,340 @@
+"""Recipes: the five stages at a scale, from the paper's own to one that a laptop trains in an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.train.frame_budget import FrameBudget
+from kangaroo_eval.train.stages import IMAGE, INSTRUCTION, LONG, REFINEMENT, STAGES, VIDEO, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """One stage of a recipe: its column of Table II, and what the table does not say.
+
+    `steps`: None is one pass over the data. `budget`: how many frames of which video. `mixture`: made lessons by
+    weight (`lessons.LESSONS`), or nothing, and then the data is the user's. `micro_batch`: documents of one forward
+    pass where the stage does not pack; with packing a pack is one. `pack_frames`: the most frames in a pack.
+    """
+
+    stage: Stage
+    steps: int | None
+    budget: FrameBudget
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    micro_batch: int = 1
+    pack_frames: int = 0
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return self.stage.name
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of a warm-up, up to the share `until` of its steps, and its lessons by weight."""
+
+    until: float
+    mixture: Mapping[str, float]
+
+
+def at_progress(phases: Sequence[Phase], progress: float) -> Mapping[str, float]:
+    """The lessons by weight after the share `progress` of the steps; those of the last phase at the end."""
+    return next((phase.mixture for phase in phases if progress < phase.until), phases[-1].mixture)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """Stage 0, which is this project's and not the paper's: what stands in for public checkpoints where the parts
+    start from nothing. `steps` of `batch` lessons: "words" teaches the LLM with spelt-out videos, "sight" the vision
+    encoder with pictures whose every patch is labelled."""
+
+    kind: str
+    steps: int
+    batch: int
+    lr: float
+    phases: tuple[Phase, ...]
+    warmup_steps: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """`model`: a preset of `model.config`, or "components" (public checkpoints that the user names). `dtype`:
+    "float32" or "bfloat16" (autocast over fp32 weights)."""
+
+    name: str
+    about: str
+    model: str
+    stages: tuple[StagePlan, ...]
+    warmups: tuple[WarmUp, ...] = ()
+    dtype: str = "bfloat16"
+    seed: int = 0
+
+    def plan(self, stage: str) -> StagePlan:
+        """One stage's plan. UserError for an unknown one."""
+        for plan in self.stages:
+            if plan.name == stage:
+                return plan
+        raise UserError(f"no stage {stage!r}: choose among {', '.join(plan.name for plan in self.stages)}")
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain values, in an order that does not change."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+
+def plain(value: Any) -> Any:
+    """Values as JSON has them, sets in order."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+PICTURE = FrameBudget(least=1, most=1)
+PAPER_8B = Recipe(
+    name="paper-8b",
+    about="Table II as printed: EVA-02 CLIP-L/14 and Llama-3-8B-Instruct",
+    model="components",
+    stages=(
+        StagePlan(stage=IMAGE, steps=None, budget=PICTURE, micro_batch=16),
+        StagePlan(stage=VIDEO, steps=None, budget=FrameBudget(least=8, most=8), micro_batch=4),
+        StagePlan(stage=REFINEMENT, steps=None, budget=FrameBudget(least=16, most=16), micro_batch=2),
+        StagePlan(stage=INSTRUCTION, steps=None, budget=FrameBudget(), pack_frames=64),
+        StagePlan(stage=LONG, steps=None, budget=FrameBudget(least=64, most=160), pack_frames=160),
+    ),
+)
+"""Steps follow from the data: one pass. At the paper's sizes 73 K, 469 K, 54 K, 17.5 K and 5.5 K."""
+
+
+def scaled(stage: Stage, **changes: Any) -> Stage:
+    """A column of Table II at another scale; what trains, where it starts from and whether it packs stays."""
+    kept = {"name", "trains", "projector_init", "patchify_init", "packing"}
+    if wrong := sorted(kept & set(changes)):
+        raise UserError(f"{', '.join(wrong)} of stage {stage.name} are what makes it that stage: they stay")
+    return replace(stage, **changes)
+
+
+_SMOL = {"llm_init": "SmolLM2-135M-Instruct", "pipeline_parallel": 1}
+KANGAROO_135M = Recipe(
+    name="kangaroo-135m",
+    about="SmolLM2-135M-Instruct with a 22 M encoder on the mini world: for one GPU",
+    model="components",
+    warmups=(
+        WarmUp(
+            kind="sight",
+            steps=4000,
+            batch=256,
+            lr=1e-3,
+            warmup_steps=200,
+            phases=(Phase(1.0, {"pictures": 1}),),
+        ),
+    ),
+    stages=(
+        StagePlan(
+            stage=scaled(
+                IMAGE, **_SMOL, vision_init="sight", resolution=112, batch=128, lr=1e-3, warmup_steps=100
+            ),
+            steps=1500,
+            budget=PICTURE,
+            mixture={"pictures": 1},
+            micro_batch=64,
+        ),
+        StagePlan(
+            stage=scaled(VIDEO, **_SMOL, resolution=112, batch=64, lr=5e-4, warmup_steps=100),
+            steps=2000,
+            budget=FrameBudget(fps=2, least=8, most=8),
+            mixture={"clips": 3, "pictures": 1},
+            micro_batch=16,
+        ),
+        StagePlan(
+            stage=scaled(REFINEMENT, **_SMOL, resolution=224, batch=64, lr=5e-4),
+            steps=2000,
+            budget=FrameBudget(fps=2, least=16, most=16),
+            mixture={"clips": 1},
+            micro_batch=8,
+        ),
+        StagePlan(
+            stage=scaled(INSTRUCTION, **_SMOL, resolution=224, llm_sequence=8192, batch=16, lr=1e-4),
+            steps=4000,
+            budget=FrameBudget(fps=2, least=16, most=64, short_share=0.3),
+            mixture={"quiz": 4, "long": 1, "clips": 1},
+            pack_frames=192,
+        ),
+        StagePlan(
+            stage=scaled(LONG, **_SMOL, resolution=224, llm_sequence=8192, batch=16, lr=5e-5),
+            steps=1000,
+            budget=FrameBudget(fps=1, least=64, most=160, short_share=0.0),
+            mixture={"long": 3, "quiz": 1},
+            pack_frames=192,
+        ),
+    ),
+)
+
+_TINY = {"llm_init": "words", "patch": 8, "pipeline_parallel": 1, "minimum_lr": 1e-5}
+KANGAROO_TINY = Recipe(
+    name="kangaroo-tiny",
+    about="the bundled model: everything from nothing, on the mini world, on two CPU cores",
+    model="kangaroo_tiny",
+    warmups=(
+        WarmUp(
+            kind="words",
+            steps=2500,
+            batch=16,
+            lr=2e-3,
+            warmup_steps=50,
+            phases=(
+                Phase(0.1, {"first": 1}),
+                Phase(0.25, {"first": 1, "second": 1}),
+                Phase(1.0, {"clips": 1, "quiz": 3, "second": 1}),
+            ),
+        ),
+        WarmUp(kind="sight", steps=800, batch=64, lr=2e-3, phases=(Phase(1.0, {"pictures": 1}),)),
+    ),
+    stages=(
+        StagePlan(
+            stage=scaled(
+                IMAGE,
+                **_TINY,
+                vision_init="sight",
+                resolution=64,
+                llm_sequence=512,
+                batch=64,
+                lr=2e-3,
+                warmup_steps=20,
+            ),
+            steps=300,
+            budget=PICTURE,
+            mixture={"pictures": 1},
+            micro_batch=64,
+        ),
+        StagePlan(
+            stage=scaled(
+                VIDEO, **_TINY, resolution=64, llm_sequence=1024, batch=24, lr=1e-3, warmup_steps=20
+            ),
+            steps=250,
+            budget=FrameBudget(fps=1, least=8, most=8),
+            mixture={"clips": 3, "pictures": 1},
+            micro_batch=24,
+        ),
+        StagePlan(
+            stage=scaled(REFINEMENT, **_TINY, resolution=64, llm_sequence=1024, frames=16, batch=16, lr=1e-3),
+            steps=400,
+            budget=FrameBudget(fps=1, least=16, most=16),
+            mixture={"clips": 1},
+            micro_batch=16,
+        ),
+        StagePlan(
+            stage=scaled(
+                INSTRUCTION,
+                **{**_TINY, "llm_init": "words"},
+                resolution=64,
+                llm_sequence=4096,
+                batch=3,
+                lr=1e-3,
+            ),
+            steps=1200,
+            budget=FrameBudget(fps=2, least=16, most=64, short_share=0.2),
+            mixture={"quiz": 6, "long": 1, "clips": 1},
+            pack_frames=192,
+        ),
+        StagePlan(
+            stage=scaled(
+                LONG,
+                **{**_TINY, "llm_init": "instruction"},
+                resolution=64,
+                llm_sequence=4096,
+                batch=3,
+                lr=3e-4,
+            ),
+            steps=250,
+            budget=FrameBudget(fps=1, least=64, most=160),
+            mixture={"long": 3, "quiz": 1},
+            pack_frames=192,
+        ),
+    ),
+)
+
+_SMOKE = {**_TINY, "batch": 4, "lr": 2e-3}
+SMOKE = Recipe(
+    name="smoke",
+    about="all five stages in a minute or two, on a handful of lessons: for tests",
+    model="kangaroo_smoke",
+    dtype="float32",
+    warmups=(
+        WarmUp(kind="words", steps=12, batch=4, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"clips": 1}),)),
+        WarmUp(
+            kind="sight", steps=12, batch=8, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"pictures": 1}),)
+        ),
+    ),
+    stages=(
+        StagePlan(
+            stage=scaled(
+                IMAGE, **_SMOKE, vision_init="sight", resolution=32, llm_sequence=512, warmup_steps=2
+            ),
+            steps=12,
+            budget=PICTURE,
+            mixture={"pictures": 1},
+            micro_batch=4,
+        ),
+        StagePlan(
+            stage=scaled(VIDEO, **_SMOKE, resolution=32, llm_sequence=1024, frames=4, warmup_steps=2),
+            steps=12,
+            budget=FrameBudget(least=4, most=4),
+            mixture={"clips": 1},
+            micro_batch=2,
+        ),
+        StagePlan(
+            stage=scaled(REFINEMENT, **_SMOKE, resolution=64, llm_sequence=1024, frames=8),
+            steps=12,
+            budget=FrameBudget(least=8, most=8),
+            mixture={"clips": 1},
+            micro_batch=4,
+        ),
+        StagePlan(
+            stage=scaled(INSTRUCTION, **{**_SMOKE, "batch": 2}, resolution=64, llm_sequence=3072, frames=16),
+            steps=12,
+            budget=FrameBudget(least=8, most=16),
+            mixture={"quiz": 1},
+            pack_frames=64,
+        ),
+        StagePlan(
+            stage=scaled(
+                LONG,
+                **{**_SMOKE, "llm_init": "instruction", "batch": 2},
+                resolution=64,
+                llm_sequence=3072,
+                frames=24,
+            ),
+            steps=12,
+            budget=FrameBudget(least=16, most=24),
+            mixture={"long": 1},
+            pack_frames=64,
+        ),
+    ),
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (PAPER_8B, KANGAROO_135M, KANGAROO_TINY, SMOKE)
+}
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by name. UserError for an unknown one."""
+    if name not in RECIPES:
+        raise UserError(f"no recipe {name!r}: choose among {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def check(recipe_: Recipe) -> None:
+    """UserError unless the stages are the paper's, in its order."""
+    found = [plan.name for plan in recipe_.stages]
+    wanted = [stage.name for stage in STAGES]
+    if found != wanted:
+        raise UserError(f"recipe {recipe_.name}: stages {', '.join(found)}; they are {', '.join(wanted)}")

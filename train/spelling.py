@@ -1,0 +1,232 @@
+"""Stage 0 for the LLM: videos that are spelt out. It stands in for the language that Llama-3 brings along; the paper has
+no such stage.
+
+Where a video's tokens will stand, in the same order and number, stands what each of them shows as a mean of
+embeddings of plain words: the place, the colour and form of what covers that part of the picture, the row and column.
+So the LLM learns to read a video, to find and count and compare in it, before there are eyes; stage I then teaches the
+eyes to speak in these words, by captions alone.
+"""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from kangaroo_eval.miniworld.dice import Dice
+from kangaroo_eval.miniworld.motion import Sprite
+from kangaroo_eval.miniworld.words import COLOURS, PLACES, SHAPES, SIGN_CHARACTERS
+from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
+from kangaroo_eval.model.position import temporal_embedding
+from kangaroo_eval.model.processing import KangarooProcessor
+from kangaroo_eval.train.batch import Document, Pack, collate
+from kangaroo_eval.train.encode import Encoder
+from kangaroo_eval.train.forward import NextToken, run_layers
+from kangaroo_eval.train.frame_budget import FrameBudget
+from kangaroo_eval.train.lessons import VERSION, Lesson, chosen
+from kangaroo_eval.train.made import MadeSource, lesson_of
+from kangaroo_eval.train.recipe import Phase, at_progress
+from kangaroo_eval.train.sight import coverage
+
+_FAINT = 0.05
+"""The share of a part of the picture below which a figure is not seen there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spelt:
+    """A pack whose videos are words: the k-th word is token `words[k]` with `weights[k]` at the `cells[k]`-th visual
+    token of the pack; `times` (visual tokens,) are the seconds of each."""
+
+    pack: Pack
+    cells: Tensor
+    words: Tensor
+    weights: Tensor
+    times: Tensor
+
+    @property
+    def labelled(self) -> int:
+        """Targets."""
+        return self.pack.labelled
+
+    @property
+    def tokens(self) -> int:
+        """Tokens."""
+        return self.pack.tokens
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The lessons."""
+        return self.pack.names
+
+    def to(self, device: torch.device | str) -> Spelt:
+        """The same on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("cells", "words", "weights", "times")}
+        return replace(self, pack=self.pack.to(device), **moved)
+
+
+class Speller:
+    """Spells frames in the words of one tokenizer, on a grid of `grid` x `grid` visual tokens a slot."""
+
+    def __init__(self, processor: KangarooProcessor, grid: int) -> None:
+        def word(text: str) -> int:
+            return processor.text_ids(text)[0]
+
+        self.grid = grid
+        self._names = {name: word(f" {name}") for name in (*COLOURS, *SHAPES, *PLACES, "sign", "hand")}
+        self._characters = {character: word(character) for character in SIGN_CHARACTERS}
+        # Any words that differ will do for rows and columns.
+        numbers = [
+            word(f" {name}") for name in ("one", "two", "three", "four", "five", "six", "seven", "eight")
+        ]
+        sides = [
+            word(f" {name}") for name in ("top", "above", "below", "bottom", "left", "right", "up", "down")
+        ]
+        self._rows = [sides[i % len(sides)] for i in range(grid)]
+        self._columns = [numbers[i % len(numbers)] for i in range(grid)]
+
+    def spell(self, frames: Sequence[tuple[str, Sequence[Sprite]]]) -> list[list[tuple[int, float]]]:
+        """The words, with weights, of each visual token of one slot, which joins `frames` (place and figures each)."""
+        share = 1 / len(frames)
+        cells: list[list[tuple[int, float]]] = []
+        for row in range(self.grid):
+            for column in range(self.grid):
+                found = [(self._rows[row], 0.5), (self._columns[column], 0.5)]
+                for place, figures in frames:
+                    found.append((self._names[place], 0.5 * share))
+                    for sprite in figures:
+                        found += self._figure(sprite, row, column, share)
+                cells.append(found)
+        return cells
+
+    def _figure(self, sprite: Sprite, row: int, column: int, share: float) -> list[tuple[int, float]]:
+        covered = coverage(sprite, row, column, self.grid)
+        if covered < _FAINT:
+            return []
+        weight = share * (0.5 + 1.5 * min(1.0, covered))
+        words = [(self._names[sprite.form], weight)]
+        if sprite.colour:
+            words.append((self._names[sprite.colour], weight))
+        if sprite.form == "sign":
+            left = (column + 0.5) / self.grid < sprite.x
+            words.append((self._characters[sprite.text[0 if left else 1]], 2 * share))
+        return words
+
+
+class SpeltData(torch.utils.data.Dataset[Spelt]):
+    """Batch i: lessons i x batch ... of the mixture of its phase, their videos spelt out."""
+
+    def __init__(
+        self,
+        phases: Sequence[Phase],
+        steps: int,
+        batch: int,
+        processor: KangarooProcessor,
+        budget: FrameBudget,
+    ) -> None:
+        self._phases = tuple(phases)
+        self._steps = steps
+        self._batch = batch
+        self._processor = processor
+        self._budget = budget
+        self._encoder = Encoder(processor)
+        self._speller = Speller(processor, round(processor.layout.slot_tokens**0.5))
+
+    @property
+    def identity(self) -> str:
+        """A hash of what decides the batches."""
+        told = (VERSION, self._phases, self._steps, self._batch, self._budget, self._processor.layout)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    def __getitem__(self, i: int) -> Spelt:
+        mixture = at_progress(self._phases, i / self._steps)
+        documents: list[Document] = []
+        cells: list[list[tuple[int, float]]] = []
+        times: list[float] = []
+        for number in range(i * self._batch, (i + 1) * self._batch):
+            kind, dice = chosen(mixture, f"words/{number}")
+            row = MadeSource(kind).row(number, 0)
+            shown = lesson_of(row)
+            seconds = self._times(shown, dice)
+            encoded = self._encoder.encode(row, len(seconds))
+            documents.append(Document(ids=encoded.ids, labels=encoded.labels, name=row.id))
+            for slot in self._slots(seconds):
+                looks = [shown.at(time) for time in slot]
+                spelt = self._speller.spell([(scene.place, figures) for scene, figures in looks])
+                cells += spelt
+                times += [sum(slot) / len(slot)] * len(spelt)
+        flat = [(index, word, weight) for index, found in enumerate(cells) for word, weight in found]
+        return Spelt(
+            collate(documents),
+            torch.tensor([index for index, _, _ in flat], dtype=torch.int64),
+            torch.tensor([word for _, word, _ in flat], dtype=torch.int64),
+            torch.tensor([weight for _, _, weight in flat], dtype=torch.float32),
+            torch.tensor(times, dtype=torch.float64),
+        )
+
+    def _times(self, shown: Lesson, dice: Dice) -> tuple[float, ...]:
+        if shown.seconds is None:
+            return (self._budget.image_time(dice),)
+        if not shown.seconds:
+            return ()
+        count = self._budget.frames(shown.seconds, dice)
+        return self._budget.times(shown.seconds, count)
+
+    def _slots(self, times: Sequence[float]) -> list[tuple[float, ...]]:
+        step = 2 if self._processor.patchify else 1
+        return [tuple(times[i : i + step]) for i in range(0, len(times), step)]
+
+
+class SpeltText(nn.Module):
+    """The next-token objective over `Spelt` packs. Only the LLM and the visual tokens take part.
+
+    A fixed random map brings the time embedding of Eq. 3 to the LLM's width, as the projector will: the LLM learns to
+    read times, and the projector may learn any such map.
+    """
+
+    def __init__(
+        self,
+        network: KangarooForConditionalGeneration,
+        *,
+        dtype: torch.dtype = torch.float32,
+        time_scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.text = NextToken(network, dtype=dtype)
+        width, inner = network.config.text_config.hidden_size, network.config.vision_config.hidden_size
+        generator = torch.Generator().manual_seed(0)
+        scale = time_scale * network.config.text_config.initializer_range * inner**-0.5
+        clock = torch.randn(inner, width, generator=generator) * scale
+        self.register_buffer("clock", clock)
+
+    @property
+    def network(self) -> KangarooForConditionalGeneration:
+        """The network whose LLM is trained."""
+        return self.text.network
+
+    def forward(self, spelt: Spelt) -> Tensor:
+        """The summed cross entropy of the pack's targets."""
+        pack = spelt.pack
+        inputs = self.embed(spelt)
+        with self.text.autocast(pack.input_ids.device):
+            rotary, documents = self.text.rotary(pack), self.text.documents(pack)
+            hidden = run_layers(self.network.llm.model.layers, inputs, rotary, documents)
+            return self.text.loss(hidden, pack)
+
+    def embed(self, spelt: Spelt) -> Tensor:
+        """The LLM's inputs, (1, length, width)."""
+        config, ids = self.network.config, spelt.pack.input_ids
+        table = self.network.get_input_embeddings()
+        controls = torch.tensor(config.control_token_ids, device=ids.device)
+        inputs: Tensor = table(ids.masked_fill(torch.isin(ids, controls), 0))
+        for index, control in enumerate(config.visual_token_ids):
+            inputs = torch.where((ids == control)[:, None], self.network.visual_tokens[index], inputs)
+        clock: Tensor = self.get_buffer("clock")
+        seen = temporal_embedding(spelt.times, len(clock), config.tpe_theta).to(ids.device) @ clock
+        seen = seen.index_add(0, spelt.cells, table(spelt.words) * spelt.weights[:, None])
+        return inputs.masked_scatter((ids == config.video_token_id)[:, None], seen.to(inputs.dtype))[None]
