@@ -67,7 +67,8 @@ def train_tokenizer() -> Tokenizer:
 
 
 def training_lines() -> list[str]:
-    """The bundled text; the words that the made questions consist of come often enough to be one token each."""
+    """The bundled text, and `words.txt`, which come often enough to be one token each: in lower and upper case, at the
+    start of a line and behind a space. A model of this size reads no word that is in pieces."""
     lines = (TINY / "corpus.txt").read_text(encoding="utf-8").splitlines()
     colours = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
     shapes = ("circle", "square", "triangle", "star", "diamond", "cross")
@@ -79,8 +80,12 @@ def training_lines() -> list[str]:
         for shape in shapes
         for move in moves
     ]
-    options = [f"({letter}) {colour}\n{letter}. {colour}" for letter in "ABCDEFGH" for colour in colours] * 8
-    return lines * 4 + [line.lower() for line in lines] + scenes + options
+    options = [
+        f"({letter}) {colour} ({letter})\n{letter}. {colour}" for letter in "ABCDEFGH" for colour in colours
+    ] * 16
+    words = (TINY / "words.txt").read_text(encoding="utf-8").split()
+    forms = [f"{word} {word} {word.capitalize()}\n{word.capitalize()}" for word in words] * 60
+    return lines * 4 + [line.lower() for line in lines] + scenes + options + forms
 
 
 def wrap(tokenizer: Tokenizer) -> Any:
