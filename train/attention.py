@@ -36,10 +36,26 @@ BACKENDS: tuple[Backend, ...] = ("loop", "varlen", "flex")
 
 @dataclass(frozen=True)
 class Documents:
-    """The lengths, in tokens, of the documents of one row, and the back end that keeps them apart."""
+    """The lengths, in tokens, of the documents of one row, those of the branches at the end of each (see
+    `batch.Document`; () for no branches anywhere), and the back end that keeps them apart."""
 
     lengths: tuple[int, ...]
     backend: Backend
+    branches: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.branches and len(self.branches) != len(self.lengths):
+            raise ValueError(f"{len(self.lengths)} documents, but branches of {len(self.branches)}")
+
+    @property
+    def plain(self) -> bool:
+        """Whether no document has branches."""
+        return not any(self.branches)
+
+    @property
+    def parts(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Each document's length with the lengths of its branches."""
+        return list(zip(self.lengths, self.branches or ((),) * len(self.lengths), strict=True))
 
     @cached_property
     def longest(self) -> int:
@@ -53,13 +69,15 @@ class Documents:
 
     @lru_cache(maxsize=4)  # noqa: B019
     def block_mask(self, device: torch.device) -> Any:
-        """flex attention's mask: within a document, and backwards only."""
+        """flex attention's mask: within a document, backwards only, and of branches none but one's own."""
         from torch.nn.attention.flex_attention import create_block_mask
 
         number = torch.arange(len(self.lengths)).repeat_interleave(torch.tensor(self.lengths)).to(device)
+        branch = torch.cat([branch_of(*each) for each in self.parts]).to(device)
 
         def allowed(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return (number[query] == number[key]) & (query >= key)
+            seen = (branch[key] == 0) | (branch[query] == branch[key])
+            return (number[query] == number[key]) & (query >= key) & seen
 
         total = sum(self.lengths)
         return create_block_mask(allowed, None, None, total, total, device=str(device))
@@ -111,7 +129,8 @@ def document_attention(  # noqa: PLR0913  (transformers' signature)
             f"a row of documents of {sum(documents.lengths)} tokens, but queries {tuple(query.shape)}"
         )
     ways: dict[str, Callable[..., Tensor]] = {"loop": _loop, "varlen": _varlen_attention, "flex": _flex}
-    attend = ways[documents.backend]
+    # Flash attention knows no branches.
+    attend = ways["flex" if documents.backend == "varlen" and not documents.plain else documents.backend]
     return attend(query, key, value, documents, scaling), None
 
 
@@ -119,8 +138,31 @@ def _loop(query: Tensor, key: Tensor, value: Tensor, documents: Documents, scali
     groups = query.shape[1] // key.shape[1]
     key, value = (part.repeat_interleave(groups, 1) for part in (key, value))
     pieces = zip(*(part.split(documents.lengths, 2) for part in (query, key, value)), strict=True)
-    attended = [fused_attention(q, k, v, is_causal=True, scale=scaling) for q, k, v in pieces]
+    attended = []
+    for (length, branches), (q, k, v) in zip(documents.parts, pieces, strict=True):
+        trunk = length - sum(branches)
+        first = (part[:, :, :trunk] for part in (q, k, v))
+        attended.append(fused_attention(*first, is_causal=True, scale=scaling))
+        if branches:
+            mask = branch_mask(length, branches).to(q.device)
+            attended.append(fused_attention(q[:, :, trunk:], k, v, attn_mask=mask, scale=scaling))
     return torch.cat(attended, 2).transpose(1, 2)
+
+
+def branch_of(length: int, branches: tuple[int, ...]) -> Tensor:
+    """The branch of each token of a document: 0 before all of them, then 1, 2, ..."""
+    counts = torch.tensor([length - sum(branches), *branches])
+    return torch.arange(len(counts)).repeat_interleave(counts)
+
+
+@lru_cache(maxsize=256)
+def branch_mask(length: int, branches: tuple[int, ...]) -> Tensor:
+    """Which tokens of a document those in branches see, bool (tokens in branches, length)."""
+    number = branch_of(length, branches)
+    place = torch.arange(length)
+    rows = slice(length - sum(branches), None)
+    seen = (number[None] == 0) | (number[rows, None] == number[None])
+    return seen & (place[rows, None] >= place[None])
 
 
 def _varlen_attention(
@@ -150,7 +192,7 @@ def _causal(varlen: Callable[..., Any], scaling: float | None) -> dict[str, Any]
 def _flex(query: Tensor, key: Tensor, value: Tensor, documents: Documents, scaling: float | None) -> Tensor:
     from torch.nn.attention.flex_attention import flex_attention
 
-    attend: Callable[..., Any] = _compiled_flex() if query.is_cuda else flex_attention
+    attend: Any = _compiled_flex() if query.is_cuda else flex_attention
     out: Any = attend(
         query,
         key,

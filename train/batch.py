@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,8 @@ class Document:
     `ids`: token ids with the visual sequence written out (`KangarooProcessor.visual_ids`). `labels`: the same id
     where the token is generated text, `IGNORED` elsewhere; not shifted. `pixels`: uint8 RGB (n, 3, side, side) of its
     video, None for text alone. `times`: the n times of its frames, in seconds. `name`: where it comes from, for messages.
+    `branches`: the lengths of its last parts where these stand apart, each of which sees what comes before all of them
+    (the video) and itself: several questions about one video, each as if it were the only one.
     """
 
     ids: tuple[int, ...]
@@ -26,8 +29,13 @@ class Document:
     pixels: Tensor | None = None
     times: tuple[float, ...] = ()
     name: str = ""
+    branches: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if sum(self.branches) >= len(self.ids):
+            raise ValueError(
+                f"{self.name}: branches of {self.branches} tokens leave none of {len(self.ids)} before"
+            )
         if len(self.ids) != len(self.labels) or not self.ids:
             raise ValueError(f"{self.name}: {len(self.ids)} ids and {len(self.labels)} labels")
         if (0 if self.pixels is None else len(self.pixels)) != len(self.times):
@@ -41,7 +49,7 @@ class Pack:
     `input_ids`, `positions` (from 0 in each document) and `targets` have shape (length,). `targets[i]` is the token
     that position i has to predict, the next one of its document, and `IGNORED` where that is no generated text or
     the document ends. `lengths` are those of the documents, in order; padding is one more document without targets,
-    so they add up to the length. `pixels` uint8 (n, 3, side, side) and `times` float64 (n,) are those of all videos,
+    so they add up to the length; `branches` are those of each document. `pixels` uint8 (n, 3, side, side) and `times` float64 (n,) are those of all videos,
     `counts` the frames of each.
     """
 
@@ -54,6 +62,7 @@ class Pack:
     counts: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     padding: int = 0
+    branches: tuple[tuple[int, ...], ...] = ()
 
     @property
     def labelled(self) -> int:
@@ -89,8 +98,11 @@ def collate(documents: Sequence[Document], length: int | None = None, pad: int =
     positions: list[int] = []
     for document in documents:
         ids += document.ids
-        targets += [*document.labels[1:], IGNORED]
-        positions += range(len(document.ids))
+        trunk = len(document.ids) - sum(document.branches)
+        ends = list(itertools.accumulate(document.branches, initial=trunk))
+        for start, end in itertools.pairwise([0, *ends]):
+            targets += [*document.labels[start + 1 : end], IGNORED]
+            positions += range(end) if start == 0 else range(trunk, trunk + end - start)
     lengths = [len(document.ids) for document in documents]
     padding = 0 if length is None else length - len(ids)
     if padding < 0:
@@ -113,4 +125,5 @@ def collate(documents: Sequence[Document], length: int | None = None, pad: int =
         counts=tuple(len(video.times) for video in videos),
         names=tuple(document.name for document in documents),
         padding=padding,
+        branches=(*(document.branches for document in documents), *([()] if padding else [])),
     )

@@ -238,9 +238,9 @@ class PackedData(Dataset[Pack]):
         if planned.reason:
             return self._blank(f"{planned.name}{_SKIPPED}{planned.reason}]")
         row = self.mixture.sources[planned.draw.source].source.row(planned.draw.row, planned.draw.seed)
-        ids, labels = self._encoder.encode(row, planned.frames)
+        ids, labels, branches = self._encoder.encode(row, planned.frames)
         if not planned.frames:
-            return Document(ids=ids, labels=labels, name=planned.name)
+            return Document(ids=ids, labels=labels, name=planned.name, branches=branches)
         times = self._times(row, planned)
         try:
             pixels, shown = self._look(row, planned, times)
@@ -253,8 +253,12 @@ class PackedData(Dataset[Pack]):
             side = self.processor.frame_size
             blank = torch.zeros((planned.frames, 3, side, side), dtype=torch.uint8)
             name = f"{planned.name}{_SKIPPED}{error}]"
-            return Document(ids=ids, labels=(IGNORED,) * len(ids), pixels=blank, times=times, name=name)
-        return Document(ids=ids, labels=labels, pixels=pixels, times=shown, name=planned.name)
+            return Document(
+                ids=ids, labels=(IGNORED,) * len(ids), pixels=blank, times=times, name=name, branches=branches
+            )
+        return Document(
+            ids=ids, labels=labels, pixels=pixels, times=shown, name=planned.name, branches=branches
+        )
 
     def _times(self, row: Row, planned: _Planned) -> tuple[float, ...]:
         if row.image:

@@ -14,10 +14,12 @@ from kangaroo_eval.train.rows import Row
 
 
 class Encoded(NamedTuple):
-    """Token ids of a conversation, and the same where a token is learnt, `IGNORED` elsewhere; not shifted."""
+    """Token ids of a conversation, and the same where a token is learnt, `IGNORED` elsewhere; not shifted. `branches`:
+    see `batch.Document`."""
 
     ids: tuple[int, ...]
     labels: tuple[int, ...]
+    branches: tuple[int, ...] = ()
 
 
 class Encoder:
@@ -43,19 +45,15 @@ class Encoder:
         ids = self._prefix(row) + (self._processor.visual_ids(frames) if _visual(row, frames) else [])
         labels = [IGNORED] * len(ids)
         turns = [message for message in row.messages if message.role != "system"]
-        for place, message in enumerate(turns):
-            if message.role == "user":
-                piece = (
-                    (self._between if place else [])
-                    + self._processor.text_ids(message.content)
-                    + self._opened
-                )
-                labels += [IGNORED] * len(piece)
-            else:
-                piece = self._processor.reply_ids(message.content)
-                labels += piece
-            ids += piece
-        return Encoded(tuple(ids), tuple(labels))
+        branches = []
+        for place, (asked, answered) in enumerate(zip(turns[::2], turns[1::2], strict=True)):
+            between = self._between if place and not row.apart else []
+            question = between + self._processor.text_ids(asked.content) + self._opened
+            answer = self._processor.reply_ids(answered.content)
+            ids += question + answer
+            labels += [IGNORED] * len(question) + answer
+            branches.append(len(question) + len(answer))
+        return Encoded(tuple(ids), tuple(labels), tuple(branches) if row.apart else ())
 
     def length(self, row: Row, frames: int) -> int:
         """The number of ids that `encode` gives."""
@@ -63,7 +61,7 @@ class Encoder:
         length += self._processor.layout.sequence_length(frames) if _visual(row, frames) else 0
         rounds = sum(message.role == "user" for message in row.messages)
         length += rounds * (len(self._opened) + len(self._processor.reply_ids("")))
-        length += (rounds - 1) * len(self._between)
+        length += 0 if row.apart else (rounds - 1) * len(self._between)
         texts = (message.content for message in row.messages if message.role != "system")
         return length + sum(len(self._processor.text_ids(text)) for text in texts)
 

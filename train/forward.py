@@ -54,7 +54,7 @@ class NextToken(nn.Module):
 
     def documents(self, pack: Pack) -> Documents:
         """What the attention layers need to keep the documents apart."""
-        return Documents(pack.lengths, self.backend)
+        return Documents(pack.lengths, self.backend, pack.branches)
 
     def embed(self, pack: Pack) -> Tensor:
         """The LLM's inputs, (1, length, width)."""

@@ -44,7 +44,8 @@ class Row:
 
     `video` is the file of its video, or of a picture where `image` is true; None for text alone. `start` and `end`
     bound the clip in seconds from the file's first visible frame; `duration` is that of the whole file, in
-    seconds; `total` is the number of frames of the clip. None where not given, or not known.
+    seconds; `total` is the number of frames of the clip. None where not given, or not known. `apart`: its rounds are no
+    conversation, but each a question about the video as if it were the only one.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Row:
     total: int | None = None
     source: str = ""
     task: str = ""
+    apart: bool = False
 
     @property
     def begin(self) -> float:

@@ -196,3 +196,74 @@ def test_generating_is_the_same_with_the_packed_attention_in_place(network, proc
     plain = network.generate(**inputs, max_new_tokens=8)
     NextToken(network)
     assert torch.equal(network.generate(**inputs, max_new_tokens=8), plain)
+
+
+# Questions that stand apart
+
+
+@pytest.fixture
+def apart(processor):
+    """Three questions about one video: as one document with branches, and each alone."""
+    asked = [
+        ("What is it?", "Red."),
+        ("And where is it now?", "In the sea."),
+        ("How many are there?", "Two. (C)"),
+    ]
+    alone = [document(processor, 4, question, answer, 1) for question, answer in asked]
+    trunk = len(processor.prompt_ids("", 4).prefix)
+    ids = [*alone[0].ids[:trunk], *(token for each in alone for token in each.ids[trunk:])]
+    labels = [*alone[0].labels[:trunk], *(label for each in alone for label in each.labels[trunk:])]
+    together = Document(
+        ids=tuple(ids),
+        labels=tuple(labels),
+        pixels=alone[0].pixels,
+        times=alone[0].times,
+        branches=tuple(len(each.ids) - trunk for each in alone),
+    )
+    return together, alone, trunk
+
+
+def test_a_question_that_stands_apart_is_as_if_it_were_the_only_one(network, processor, apart):
+    together, alone, trunk = apart
+    objective = NextToken(network)
+    other = document(processor, 2, "Another video", "Yes.", 7)
+    pack = collate([other, together], 400)
+    with torch.no_grad():
+        rows = hidden(objective, pack)[len(other.ids) : len(other.ids) + len(together.ids)]
+        pieces = rows.split([trunk, *together.branches])
+        for found, each in zip(pieces[1:], alone, strict=True):
+            expected = hidden(objective, collate([each]))
+            assert torch.allclose(found, expected[trunk:], atol=1e-5)
+            assert torch.allclose(pieces[0], expected[:trunk], atol=1e-5)
+    packed = gradients(objective, [pack])
+    single = gradients(objective, [collate([each]) for each in (other, *alone)])
+    for name, gradient in packed.items():
+        assert torch.allclose(gradient, single[name], atol=1e-4, rtol=1e-3), name
+
+
+def test_branches_have_positions_and_targets_of_their_own(apart):
+    together, alone, trunk = apart
+    pack = collate([together])
+    assert pack.labelled == sum(collate([each]).labelled for each in alone)
+    starts = torch.tensor([trunk, *together.branches[:-1]]).cumsum(0)
+    assert pack.positions[starts].tolist() == [trunk] * 3
+    assert (pack.targets[starts - 1] == IGNORED).all() and pack.targets[-1] == IGNORED
+
+
+def test_flex_keeps_branches_apart_as_the_loop_does():
+    torch.manual_seed(1)
+    query, key, value = torch.randn(1, 4, 300, 16), torch.randn(1, 2, 300, 16), torch.randn(1, 2, 300, 16)
+    out = {}
+    for backend in ("loop", "flex"):
+        documents = Documents((100, 7, 193), backend, ((30, 20), (), (1, 100, 12)))
+        out[backend], _ = document_attention(
+            torch.nn.Module(), query, key, value, None, 0.25, documents=documents
+        )
+    assert torch.allclose(out["loop"], out["flex"], atol=1e-5)
+
+
+def test_branches_that_leave_nothing_before_them_are_refused():
+    with pytest.raises(ValueError, match="leave none of 3 before"):
+        Document(ids=(1, 2, 3), labels=(1, 2, 3), branches=(2, 1))
+    with pytest.raises(ValueError, match="2 documents, but branches of 1"):
+        Documents((4, 5), "loop", ((1,),))

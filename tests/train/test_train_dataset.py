@@ -200,7 +200,7 @@ def test_documents_are_the_encoded_rows_with_their_frames_and_times(make, proces
         draw = data.mixture.draw(0, i)
         row = data.mixture.sources[0].source.row(draw.row, draw.seed)
         frames = 0 if row.video is None else 1 if row.image else BUDGET.frames(row.seconds)
-        ids, labels = encode(row, processor, frames)
+        ids, labels, _ = encode(row, processor, frames)
         assert pack.input_ids.tolist() == list(ids)
         assert pack.targets.tolist() == [*labels[1:], IGNORED]
         if row.video is None:
