@@ -16,8 +16,8 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ import torch
 from torch import nn
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
-from kangaroo_eval.train import flops, grow, logs, optim, parallel
+from kangaroo_eval.train import finished, flops, grow, logs, optim, parallel
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.dataset import Batching, PackedData, in_order, loader
 from kangaroo_eval.train.forward import NextToken
@@ -38,43 +39,15 @@ from kangaroo_eval.train.mixture import ManifestSource, Mixture, Source, Weighte
 from kangaroo_eval.train.parallel import Grid, World
 from kangaroo_eval.train.pipeline import Pipeline, Section
 from kangaroo_eval.train.recipe import Recipe, StagePlan, WarmUp, check, plain
-from kangaroo_eval.train.rows import Policy
+from kangaroo_eval.train.settings import Settings
 from kangaroo_eval.train.sight import LooksData, Sight
 from kangaroo_eval.train.spelling import SpeltData, SpeltText
-from kangaroo_eval.train.stages import CLIP_NORM, VISION_LAYER_DECAY, WEIGHT_DECAY
+from kangaroo_eval.train.stages import CLIP_NORM, VISION_LAYER_DECAY, WEIGHT_DECAY, Stage
+from kangaroo_eval.train.start import set_heads
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a stage is run, beside its recipe. Everything here may change between a run and its resumption, but for
-    `data`, `steps` and `seed`, which are part of what is trained.
-
-    `data`: manifests with their weights, in place of made lessons. `steps`: in place of the recipe's. `score`: gives a
-    network's score at a step, for the logs and the choice of the best checkpoint.
-    """
-
-    data: tuple[tuple[Path, float], ...] = ()
-    data_root: Path | None = None
-    bad: Policy = "fail"
-    components: Mapping[str, str] = field(default_factory=dict)
-    steps: int | None = None
-    seed: int | None = None
-    device: str | None = None
-    workers: int = 1
-    attention: str | None = None
-    pipeline: int = 1
-    checkpoint_activations: bool = False
-    log_every: int = 10
-    log_to: tuple[str, ...] = ()
-    save_seconds: float = 300.0
-    keep: int = 2
-    evaluate_every: int = 0
-    score: Callable[[Learner, int], float] | None = None
-    any_order: bool = False
 
 
 def run_all(recipe: Recipe, out: Path, settings: Settings) -> Path:
@@ -82,31 +55,49 @@ def run_all(recipe: Recipe, out: Path, settings: Settings) -> Path:
     check(recipe)
     result: Path | None = None
     for name in [*(warmup.kind for warmup in recipe.warmups), *(plan.name for plan in recipe.stages)]:
-        result = run_stage(recipe, name, out / name, settings, result)
+        packs = any(plan.name == name and plan.stage.packing for plan in recipe.stages)
+        # Table II cuts the network in the stages that pack only.
+        own = settings if packs else replace(settings, pipeline=1)
+        result = run_stage(recipe, name, out / name, own, result)
     assert result is not None
     return result
 
 
 def run_stage(recipe: Recipe, name: str, out: Path, settings: Settings, source: Path | None = None) -> Path:
     """One stage or warm-up, from `source` (None: from the start); its result's folder. The same call again goes on where
-    it stopped, or gives back what is done. UserError for weights, data or settings that do not fit; RunFailed for
-    a loss that is no number and for a full disk."""
-    world = parallel.start(settings.device)
-    done = _done(out, recipe, name)
+    it stopped, or gives back what is done. UserError for weights, data or settings that do not fit, also with those
+    of the run before; RunFailed for a loss that is no number and for a full disk."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device 'cuda': torch sees no GPU here; choose cpu, or leave it out")
+    seed = recipe.seed if settings.seed is None else settings.seed
+    asked = finished.asked(recipe, name, settings.steps, seed, settings.data)
+    done = finished.result(out, asked, source)
     if done is not None:
         log.info("%s is done: %s", name, done)
         return done
+    world = parallel.start(settings.device)
+    if settings.score is not None and world.ranks > 1:
+        raise UserError(
+            f"{world.ranks} processes share the network, and an evaluation needs all of it in one: leave it out, "
+            "and evaluate the result"
+        )
     learner = grow.begin(recipe, settings.components) if source is None else grow.read(source)
+    weights = checkpoint.identity_of(learner.network, learner.processor).hash
+    grow.check_shape(learner, recipe, source or recipe.name)
+    # What is still to be drawn, such as the heads of "sight", is the same on every rank and each time.
+    torch.manual_seed(seed)
     warmup = next((each for each in recipe.warmups if each.kind == name), None)
+    stage = None if warmup else recipe.plan(name).stage
+    if not settings.any_order:
+        grow.check_order(learner, stage, source or recipe.name)
     if warmup is not None:
         job = _warm(recipe, warmup, out, learner, settings, world)
     else:
-        stage = recipe.plan(name).stage
-        grow.check_shape(learner, recipe, source or recipe.name)
-        if not settings.any_order:
-            grow.check_order(learner, stage, source or recipe.name)
+        assert stage is not None
         job = _stage(recipe, name, out, grow.advance(learner, stage), settings, world)
-    return _finish(job, _train(job))
+    job = replace(job, start=weights)
+    tally = _train(job)
+    return _finish(job, tally, asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +117,7 @@ class _Job:
     data: str
     flops: Callable[[list[Any]], float] | None = None
     pipeline: Pipeline | None = None
+    start: str = ""
 
     @property
     def seed(self) -> int:
@@ -146,12 +138,15 @@ class _Job:
             "layer_decay": VISION_LAYER_DECAY,
             "data": self.data,
             "seed": self.seed,
+            "from": self.start,
         }
 
 
 def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Settings, world: World) -> _Job:
     plan, network = recipe.plan(name), learner.network
     stage, dtype = plan.stage, DTYPES[recipe.dtype]
+    if settings.pipeline > 1 and not stage.packing:
+        raise UserError(f"a pipeline needs packs, which all have one length, and stage {name} does not pack")
     nn.Module.to(network, world.device)
     optim.freeze(network, stage.trains)
     if settings.checkpoint_activations:
@@ -159,7 +154,7 @@ def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Set
     grid = parallel.grid(world, settings.pipeline)
     data = _data(recipe, plan, learner.processor, settings, grid)
     accumulate = _accumulate(plan, grid)
-    steps = settings.steps or plan.steps or _one_pass(data, plan)
+    steps = settings.steps or plan.steps or _one_pass(data, plan.stage)
     layers = network.config.vision_config.num_hidden_layers
     objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention)
     if settings.pipeline > 1:
@@ -203,17 +198,26 @@ def _warm(
     network, last, dtype = learner.network, recipe.stages[-1].stage, DTYPES[recipe.dtype]
     nn.Module.to(network, world.device)
     steps = settings.steps or warmup.steps
+    for batch in (warmup.batch, *(phase.batch or warmup.batch for phase in warmup.phases)):
+        if batch % world.ranks:
+            raise UserError(
+                f"warm-up {warmup.kind}: a batch of {batch} lessons does not divide by {world.ranks} ranks"
+            )
     objective: nn.Module
     data: SpeltData | LooksData
     if warmup.kind == "words":
+        if warmup.heads and not grow.stages_of(network.config):
+            set_heads(network, learner.processor.tokenizer)
         processor = KangarooProcessor(learner.processor.tokenizer, last.resolution, last.patch, True)
         objective = SpeltText(network, dtype=dtype)
-        data = SpeltData(warmup.phases, steps, warmup.batch, processor, recipe.plan("refinement").budget)
+        budget = recipe.plan("refinement").budget
+        data = SpeltData(warmup, steps, processor, budget, world.ranks)
         optim.freeze(network, {"llm", "visual_tokens"})
     else:
         objective = Sight(network, dtype=dtype).to(world.device)
-        sides = sorted({plan.stage.resolution for plan in recipe.stages})
-        data = LooksData(warmup.phases[-1].mixture, warmup.batch, sides, last.patch)
+        # A step has one size of pictures, on all ranks.
+        sides = sorted(side for side in _sides(recipe) for _ in range(world.ranks))
+        data = LooksData(warmup.phases[-1].mixture, warmup.batch // world.ranks, sides, last.patch)
         optim.freeze(network, {"vision"})
     objective.train()
     schedule = optim.Schedule(
@@ -233,6 +237,10 @@ def _warm(
         plan=_plan(steps, schedule, 1, settings),
         data=data.identity,
     )
+
+
+def _sides(recipe: Recipe) -> set[int]:
+    return {plan.stage.resolution for plan in recipe.stages}
 
 
 def _adamw(objective: nn.Module) -> torch.optim.AdamW:
@@ -266,7 +274,9 @@ def _data(
 ) -> PackedData:
     sources = [Weighted(_manifest(path, settings), weight) for path, weight in settings.data]
     if not sources:
-        sources = [Weighted(MadeSource(kind), weight) for kind, weight in plan.mixture.items()]
+        sources = [
+            Weighted(MadeSource(kind, recipe.lessons), weight) for kind, weight in plan.mixture.items()
+        ]
     if not sources:
         raise UserError(f"stage {plan.name} of {recipe.name} has no data of its own: give --data MANIFEST")
     seed = recipe.seed if settings.seed is None else settings.seed
@@ -300,10 +310,16 @@ def _accumulate(plan: StagePlan, grid: Grid) -> int:
     return count
 
 
-def _one_pass(data: PackedData, plan: StagePlan) -> int:
+def _one_pass(data: PackedData, stage: Stage) -> int:
+    """Steps that see as many documents as there are rows: where sources have different weights, some rows come more
+    often and others not at all."""
     rows = sum(len(source) for source, _ in data.mixture.sources)
-    documents = data.stats().ratio if plan.stage.packing else 1.0
-    return max(1, math.ceil(rows / (documents * plan.stage.batch)))
+    documents = 1.0
+    if stage.packing:
+        # Each rank plans its own packs, and all must find the same number.
+        stats = data.stats()
+        documents = parallel.sum_over_ranks(stats.documents) / parallel.sum_over_ranks(stats.packs)
+    return max(1, math.ceil(rows / (documents * stage.batch)))
 
 
 def _train(job: _Job) -> Tally:
@@ -318,7 +334,7 @@ def _train(job: _Job) -> Tally:
         world=world,
         checkpoints=Checkpoints(job.out / "checkpoints", keep=settings.keep),
         recipe=identity,
-        evaluate=None if score is None else lambda step: score(job.learner, step),
+        evaluate=None if score is None else lambda step: score(job.learner, step, job.out),
         flops=job.flops,
         peak=flops.peak_flops(world.device),
         pipeline=job.pipeline,
@@ -335,17 +351,16 @@ def _train(job: _Job) -> Tally:
             writer.close()
 
 
-def _finish(job: _Job, tally: Tally) -> Path:
+def _finish(job: _Job, tally: Tally, asked: dict[str, Any]) -> Path:
     """Write the result, and then that it is one."""
     model = job.out / "model"
     learner = _whole(job)
     if job.world.rank == 0:
         grow.note(learner.network, job.name, _told(job.settings, job), tally.step)
         learner.save(model)
-        told = {"identity": job.identity, **tally.as_json(), "model": model.name}
-        part = job.out / ".stage.json.part"
-        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        part.replace(job.out / "stage.json")
+        weights = checkpoint.identity_of(learner.network, learner.processor).hash
+        told = {"asked": asked, "from": job.start, "weights": weights, "model": model.name}
+        finished.write(job.out, {**told, "identity": job.identity, **tally.as_json()})
     parallel.gather(None)
     return model
 
@@ -362,17 +377,3 @@ def _whole(job: _Job) -> Learner:
 
 def _told(settings: Settings, job: _Job) -> str:
     return ", ".join(path.name for path, _ in settings.data) or f"made lessons ({job.data[:12]})"
-
-
-def _done(out: Path, recipe: Recipe, name: str) -> Path | None:
-    """The result of a stage that was finished before. UserError where that was another recipe's."""
-    file = out / "stage.json"
-    if not file.exists():
-        return None
-    told = json.loads(file.read_text(encoding="utf-8"))
-    found = (told["identity"]["recipe"], told["identity"]["stage"])
-    if found != (recipe.name, name):
-        raise UserError(
-            f"{out} holds stage {found[1]} of {found[0]}, not {name} of {recipe.name}: give another folder"
-        )
-    return out / str(told["model"])

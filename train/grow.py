@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging as hf_logging
 
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.model import checkpoint
@@ -40,7 +41,13 @@ class Learner:
     def save(self, folder: Path) -> None:
         """Write both, as `kangaroo:FOLDER` reads them."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.network.save_pretrained(folder)
+        bar = hf_logging.is_progress_bar_enabled()
+        hf_logging.disable_progress_bar()
+        try:
+            self.network.save_pretrained(folder)
+        finally:
+            if bar:
+                hf_logging.enable_progress_bar()
         self.processor.save_pretrained(folder)
 
 
@@ -66,6 +73,9 @@ def begin(recipe: Recipe, components: Mapping[str, str]) -> Learner:
     options: dict[str, Any] = {"patchify": stage.patchify_init is not None, "frame_size": stage.resolution}
     torch.manual_seed(recipe.seed)
     if recipe.model != "components":
+        if components:
+            flags = " and ".join(f"--{name}" for name in components)
+            raise UserError(f"recipe {recipe.name} starts from nothing: leave {flags} out")
         config = PRESETS[recipe.model]()
         for name, value in options.items():
             setattr(config, name, value)
@@ -91,15 +101,17 @@ def read(folder: Path) -> Learner:
     return Learner(network, processor)
 
 
-def check_order(learner: Learner, stage: Stage, where: object) -> None:
-    """UserError unless the last stage that the weights went through is the one that `stage` goes on from."""
+def check_order(learner: Learner, stage: Stage | None, where: object) -> None:
+    """UserError unless the last stage that the weights went through is the one that `stage` goes on from. None: a
+    warm-up, which comes before all stages."""
     done = stages_of(learner.network.config)
     last = next((name for name in reversed(done) if name in NAMES), None)
-    if last != stage.previous:
-        wanted = f"the result of stage {stage.previous}" if stage.previous else "weights before any stage"
+    previous = None if stage is None else stage.previous
+    if last != previous:
+        wanted = f"the result of stage {previous}" if previous else "weights before any stage"
         raise UserError(
-            f"{where}: its last stage is {last or 'none'}, and {stage.name} starts from {wanted}; "
-            f"run the stages in the order {', '.join(NAMES)}, or give --any-order"
+            f"{where}: its last stage is {last or 'none'}, and {stage.name if stage else 'a warm-up'} starts from "
+            f"{wanted}; run the stages in the order {', '.join(NAMES)}, or give --any-order"
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds
+from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds, words
 from kangaroo_eval.miniworld.captions import caption, plural
 from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.miniworld.generate import make_world
@@ -91,11 +91,15 @@ ALL_KINDS: tuple[Kind, ...] = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """A conversation about a picture (`seconds` None), a video or nothing (0), and what is to be seen at each time."""
+    """A conversation about a picture (`seconds` None), a video or nothing (0), and what is to be seen at each time.
+
+    `apart`: its rounds are questions of their own and no conversation.
+    """
 
     messages: tuple[Message, ...]
     seconds: float | None
     at: Callable[[float], tuple[Scene, tuple[Sprite, ...]]]
+    apart: bool = True
 
     def frames(self, times: Sequence[float], side: int) -> Frames:
         """The pictures at `times` (seconds), uint8 RGB of shape (n, side, side, 3); `side` must divide 128."""
@@ -241,12 +245,12 @@ def _clip(dice: Dice, seed: str) -> Lesson:
 
 def _first(dice: Dice, seed: str) -> Lesson:
     """A video of one event with questions."""
-    return _examined(dice, seed, _world(dice, seed, 1), [], _COMPACT)
+    return _examined(dice, seed, _world(dice, seed, 1), [], _COMPACT, drills=2)
 
 
 def _second(dice: Dice, seed: str) -> Lesson:
     """A video of up to three events with questions."""
-    return _examined(dice, seed, _world(dice, seed, 3), [], _COMPACT)
+    return _examined(dice, seed, _world(dice, seed, 3), [], _COMPACT, drills=1)
 
 
 def _quiz(dice: Dice, seed: str) -> Lesson:
@@ -264,14 +268,21 @@ def _long(dice: Dice, seed: str) -> Lesson:
 
 
 def _examined(
-    dice: Dice, seed: str, world: World, asked: Sequence[Question], ways: Sequence[Way] = _WAYS
+    dice: Dice,
+    seed: str,
+    world: World,
+    asked: Sequence[Question],
+    ways: Sequence[Way] = _WAYS,
+    drills: int = 0,
 ) -> Lesson:
-    """A conversation of the questions given and further ones, now and then with the whole video told first."""
+    """A conversation of the questions given and further ones, now and then with the whole video told first; and `drills` times options with
+    their letters, which have nothing to do with the video: to find a letter behind it is learnt anew."""
     left = [kind for kind in (*kinds.KINDS.values(), *MORE) if kind.name not in [each.type for each in asked]]
     chosen_ = dice.shuffled(left)[: 2 * QUESTIONS]
     found = [*asked, *questions(world, seed, chosen_)][:QUESTIONS]
     turns = [_describe(dice, "video", caption(world))] if dice.below(6) == 0 or not found else []
     turns += [_put(dice, world, question, dice.pick(ways)) for question in dice.shuffled(found)]
+    turns += [_letters(dice) for _ in range(drills)]
     return Lesson(_conversation(turns), world.seconds, _looking(world))
 
 
@@ -283,17 +294,39 @@ def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]
 
 
 def _options(dice: Dice, seed: str) -> Lesson:
-    """No video: which letter an option has. What every question with options needs, at a tenth of its length."""
-    world = _world(dice, seed, 6)
-    kinds_ = dice.shuffled([*kinds.KINDS.values(), *MORE])
-    turns = []
-    for question in questions(world, seed, kinds_)[:6]:
-        question = with_right_at(question, dice.below(len(question.options)))
-        lettered = "\n".join(question.lettered())
-        asked = f"Which is: {question.answer}?\n{lettered}\nThe best answer is:"
-        reply = f"{sentence(question.answer, '.')} ({LETTERS[question.right]})"
-        turns.append((Message("user", asked), Message("assistant", reply)))
-    return Lesson(_conversation(turns or [_open(("what is it?", "nothing"))]), 0.0, _nothing)
+    """No video: up to eight options, and which letter each of them has. What every question with options needs, and
+    thirty times as often as a question about a video asks for it."""
+    return Lesson(_letters(dice), 0.0, _nothing, apart=False)
+
+
+def _letters(dice: Dice) -> Turn:
+    """Options, and all of them with their letters in another order."""
+    pools = (
+        tuple(COLOURS),
+        tuple(SHAPES),
+        NUMBERS,
+        words.NAMES,
+        words.CODES,
+        PLACES,
+        facts.ALL_THINGS,
+        _SENTENCES,
+    )
+    options = dice.shuffled(dice.pick(pools))[: dice.pick((4, 4, 8))]
+    letters = "ABCDEFGH"
+    lettered = "\n".join(
+        f"{letter}. {sentence(each, '.')}" for letter, each in zip(letters, options, strict=False)
+    )
+    told = [
+        f"{sentence(options[place], '.')} ({letters[place]})" for place in dice.shuffled(range(len(options)))
+    ]
+    return Message("user", f"{lettered}\nSay each with its letter."), Message("assistant", " ".join(told))
+
+
+_SENTENCES = tuple(
+    say(name, **{"direction": direction})
+    for name in ("it moves", "it stops", "it grows", "it shrinks", "it stays", "it recolours")
+    for direction in (words.DIRECTIONS if name == "it moves" else ("",))
+)
 
 
 def _nothing(time: float) -> tuple[Scene, tuple[Sprite, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -51,21 +52,25 @@ class JsonLines:
 def read(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a `metrics.jsonl`; a half one at the end, which a killed process leaves, is none."""
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         try:
-            found.append(json.loads(line))
+            values = json.loads(line)
         except ValueError:
+            values = None
+        if isinstance(values, dict) and isinstance(values.get("step"), int):
+            found.append(values)
+        else:
             log.warning("%s: a broken line is left out: %.60s", path, line)
     return found
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, resumed_at: int) -> None:
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as error:
             raise cannot_import("--log tensorboard", error, "pip install tensorboard") from None
-        self._writer: Any = SummaryWriter(str(folder))
+        self._writer: Any = SummaryWriter(str(folder), purge_step=resumed_at + 1 if resumed_at else None)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
@@ -82,7 +87,11 @@ class _WandB:
             import wandb
         except ImportError as error:
             raise cannot_import("--log wandb", error, "pip install wandb") from None
-        self._run: Any = wandb.init(project="kangaroo-train", name=name, dir=str(folder), resume="allow")
+        # By the folder, so that a resumed stage goes on with its own curve.
+        own = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        self._run: Any = wandb.init(
+            project="kangaroo-train", id=own, name=name, dir=str(folder), resume="allow"
+        )
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         self._run.log(dict(values), step=step)
@@ -99,7 +108,7 @@ def writers(folder: Path, name: str, kinds: Sequence[str] = (), resumed_at: int 
         raise UserError(f"--log {', '.join(unknown)}: choose among {', '.join(KINDS)}")
     found: list[Writer] = [JsonLines(folder / "metrics.jsonl", resumed_at)]
     if "tensorboard" in kinds:
-        found.append(_TensorBoard(folder / "tensorboard"))
+        found.append(_TensorBoard(folder / "tensorboard", resumed_at))
     if "wandb" in kinds:
         found.append(_WandB(folder, name))
     return found

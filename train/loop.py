@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.errors import RunFailed, UserError, first_line
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.logs import Writer
 from kangaroo_eval.train.optim import Schedule, set_rate
@@ -92,7 +92,7 @@ class Tally:
 class Loop:
     """One stage. `objective(micro_batch)` gives a summed loss; `batches(start)` the micro-batches of this rank in
     order from number `start`; `recipe` is what a resumed run must agree with; `evaluate(step)` gives a score, higher
-    is better, and `flops(micro_batches)` the operations of a step. `pipeline`: what runs the packs where `objective` is
+    is better, and `flops(micro_batches)` the operations of a step on them. `pipeline`: what runs the packs where `objective` is
     one section of a pipeline, whose ranks all read the same batches. `replicated`: each rank holds all parameters.
     """
 
@@ -158,7 +158,7 @@ class Loop:
         norm = clip_norm(self.objective.parameters(), self.plan.clip, stages)
         mean = sum_over_ranks(total) / self._sharing
         if any_rank(not (math.isfinite(total) and math.isfinite(norm))):
-            self._stop_at(packs, total, norm)
+            self._stop_at(packs, mean, norm)
         self.optimizer.step()
         return mean, norm
 
@@ -183,11 +183,17 @@ class Loop:
         return total
 
     def _stop_at(self, packs: list[Any], loss: float, norm: float) -> None:
-        """Leave the batch for a look at it, and stop before it reaches the weights."""
+        """Leave this rank's part of the batch for a look at it, and stop before it reaches the weights."""
         path = self._folder / f"bad-batch-step{self.tally.step + 1}-rank{self.world.rank}.pt"
-        torch.save({"packs": packs, "loss": loss, "norm": norm}, path)
+        kept = f"is in {path}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"packs": packs, "loss": loss, "norm": norm}, path)
+        except (OSError, RuntimeError) as error:
+            # torch calls a full disk a RuntimeError; the reason to stop is another.
+            kept = f"cannot be kept: {first_line(error)}"
         raise RunFailed(
-            f"step {self.tally.step + 1}: loss {loss}, gradient norm {norm}; the batch ({_named(packs)}) is in {path}. "
+            f"step {self.tally.step + 1}: loss {loss}, gradient norm {norm}; the batch ({_named(packs)}) {kept}. "
             "The last checkpoint is untouched: lower the learning rate, or mend the data, and resume"
         )
 
@@ -202,7 +208,8 @@ class Loop:
         self.tally.labelled += sum(pack.labelled for pack in packs)
         self.tally.seconds += seconds
         self._losses.append(loss)
-        self._work += self.flops(packs) if self.flops else 0.0
+        # A section of a pipeline does a part of the work on its packs.
+        self._work += self.flops(packs) / self._sharing if self.flops else 0.0
 
     def _log(self, norm: float) -> None:
         now, before = self.tally, self._since

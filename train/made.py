@@ -67,4 +67,5 @@ def _row(kind: str, number: int) -> Row:
         duration=lesson.seconds or None,
         source="made",
         task=kind,
+        apart=lesson.apart,
     )

@@ -35,21 +35,23 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of a warm-up, up to the share `until` of its steps, and its lessons by weight."""
+    """A stretch of a warm-up, up to the share `until` of its steps: its lessons by weight, and how many in a batch
+    (None: as many as the warm-up says)."""
 
     until: float
     mixture: Mapping[str, float]
+    batch: int | None = None
 
 
-def at_progress(phases: Sequence[Phase], progress: float) -> Mapping[str, float]:
-    """The lessons by weight after the share `progress` of the steps; those of the last phase at the end."""
-    return next((phase.mixture for phase in phases if progress < phase.until), phases[-1].mixture)
+def at_progress(phases: Sequence[Phase], progress: float) -> Phase:
+    """The phase after the share `progress` of the steps; the last one at the end."""
+    return next((phase for phase in phases if progress < phase.until), phases[-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUp:
     """Stage 0, which is this project's and not the paper's: what stands in for public checkpoints where the parts
-    start from nothing. `steps` of `batch` lessons: "words" teaches the LLM with spelt-out videos, "sight" the vision
+    start from nothing. `heads`: some of the LLM's are set by hand first (`start.set_heads`). `steps` of `batch` lessons: "words" teaches the LLM with spelt-out videos, "sight" the vision
     encoder with pictures whose every patch is labelled."""
 
     kind: str
@@ -58,12 +60,14 @@ class WarmUp:
     lr: float
     phases: tuple[Phase, ...]
     warmup_steps: int = 20
+    heads: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """`model`: a preset of `model.config`, or "components" (public checkpoints that the user names). `dtype`:
-    "float32" or "bfloat16" (autocast over fp32 weights)."""
+    "float32" or "bfloat16" (autocast over fp32 weights). `lessons`: made lessons of each kind that the five stages
+    draw from."""
 
     name: str
     about: str
@@ -72,6 +76,7 @@ class Recipe:
     warmups: tuple[WarmUp, ...] = ()
     dtype: str = "bfloat16"
     seed: int = 0
+    lessons: int = 1_000_000
 
     def plan(self, stage: str) -> StagePlan:
         """One stage's plan. UserError for an unknown one."""
@@ -185,17 +190,19 @@ KANGAROO_TINY = Recipe(
     warmups=(
         WarmUp(
             kind="words",
-            steps=2500,
-            batch=16,
+            steps=3000,
+            batch=12,
             lr=2e-3,
-            warmup_steps=50,
+            warmup_steps=40,
+            heads=True,
             phases=(
-                Phase(0.1, {"first": 1}),
-                Phase(0.25, {"first": 1, "second": 1}),
-                Phase(1.0, {"clips": 1, "quiz": 3, "second": 1}),
+                Phase(0.1, {"options": 1}, batch=40),
+                Phase(0.3, {"first": 6, "options": 1, "pictures": 1}),
+                Phase(0.5, {"second": 6, "options": 1, "pictures": 1}),
+                Phase(1.0, {"quiz": 4, "second": 1, "clips": 1, "options": 1, "pictures": 1}),
             ),
         ),
-        WarmUp(kind="sight", steps=800, batch=64, lr=2e-3, phases=(Phase(1.0, {"pictures": 1}),)),
+        WarmUp(kind="sight", steps=1500, batch=64, lr=2e-3, phases=(Phase(1.0, {"pictures": 1}),)),
     ),
     stages=(
         StagePlan(
@@ -203,7 +210,7 @@ KANGAROO_TINY = Recipe(
                 IMAGE,
                 **_TINY,
                 vision_init="sight",
-                resolution=64,
+                resolution=32,
                 llm_sequence=512,
                 batch=64,
                 lr=2e-3,
@@ -216,7 +223,7 @@ KANGAROO_TINY = Recipe(
         ),
         StagePlan(
             stage=scaled(
-                VIDEO, **_TINY, resolution=64, llm_sequence=1024, batch=24, lr=1e-3, warmup_steps=20
+                VIDEO, **_TINY, resolution=32, llm_sequence=1024, batch=24, lr=1e-3, warmup_steps=20
             ),
             steps=250,
             budget=FrameBudget(fps=1, least=8, most=8),
@@ -261,14 +268,15 @@ KANGAROO_TINY = Recipe(
     ),
 )
 
-_SMOKE = {**_TINY, "batch": 4, "lr": 2e-3}
+_SMOKE = {**_TINY, "batch": 4, "lr": 5e-3}
 SMOKE = Recipe(
     name="smoke",
     about="all five stages in a minute or two, on a handful of lessons: for tests",
     model="kangaroo_smoke",
     dtype="float32",
+    lessons=4,
     warmups=(
-        WarmUp(kind="words", steps=12, batch=4, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"clips": 1}),)),
+        WarmUp(kind="words", steps=16, batch=4, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"clips": 1}),)),
         WarmUp(
             kind="sight", steps=12, batch=8, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"pictures": 1}),)
         ),
@@ -278,27 +286,29 @@ SMOKE = Recipe(
             stage=scaled(
                 IMAGE, **_SMOKE, vision_init="sight", resolution=32, llm_sequence=512, warmup_steps=2
             ),
-            steps=12,
+            steps=20,
             budget=PICTURE,
             mixture={"pictures": 1},
             micro_batch=4,
         ),
         StagePlan(
             stage=scaled(VIDEO, **_SMOKE, resolution=32, llm_sequence=1024, frames=4, warmup_steps=2),
-            steps=12,
+            steps=20,
             budget=FrameBudget(least=4, most=4),
             mixture={"clips": 1},
             micro_batch=2,
         ),
         StagePlan(
             stage=scaled(REFINEMENT, **_SMOKE, resolution=64, llm_sequence=1024, frames=8),
-            steps=12,
+            steps=20,
             budget=FrameBudget(least=8, most=8),
-            mixture={"clips": 1},
+            mixture={"second": 1},
             micro_batch=4,
         ),
         StagePlan(
-            stage=scaled(INSTRUCTION, **{**_SMOKE, "batch": 2}, resolution=64, llm_sequence=3072, frames=16),
+            stage=scaled(
+                INSTRUCTION, **{**_SMOKE, "batch": 2, "lr": 2e-3}, resolution=64, llm_sequence=3072, frames=16
+            ),
             steps=12,
             budget=FrameBudget(least=8, most=16),
             mixture={"quiz": 1},
@@ -307,7 +317,7 @@ SMOKE = Recipe(
         StagePlan(
             stage=scaled(
                 LONG,
-                **{**_SMOKE, "llm_init": "instruction", "batch": 2},
+                **{**_SMOKE, "llm_init": "instruction", "batch": 2, "lr": 2e-3},
                 resolution=64,
                 llm_sequence=3072,
                 frames=24,

@@ -31,9 +31,11 @@ from kangaroo_eval.train.forward import NextToken, run_layers
 from kangaroo_eval.train.frame_budget import FrameBudget
 from kangaroo_eval.train.lessons import VERSION, Lesson, chosen
 from kangaroo_eval.train.made import MadeSource, lesson_of
-from kangaroo_eval.train.recipe import Phase, at_progress
+from kangaroo_eval.train.recipe import WarmUp, at_progress
 from kangaroo_eval.train.sight import coverage
 
+_APART = 1000
+"""Lesson numbers from one batch to the next: batches of different sizes have no lesson in common."""
 _FAINT = 0.05
 """The share of a part of the picture below which a figure is not seen there."""
 
@@ -119,19 +121,19 @@ class Speller:
 
 
 class SpeltData(torch.utils.data.Dataset[Spelt]):
-    """Batch i: lessons i x batch ... of the mixture of its phase, their videos spelt out."""
+    """Micro-batch i of all `ranks`, of which each has one a step: lessons of the step's phase, their videos spelt out."""
 
     def __init__(
         self,
-        phases: Sequence[Phase],
+        warmup: WarmUp,
         steps: int,
-        batch: int,
         processor: KangarooProcessor,
         budget: FrameBudget,
+        ranks: int = 1,
     ) -> None:
-        self._phases = tuple(phases)
+        self._warmup = warmup
         self._steps = steps
-        self._batch = batch
+        self._ranks = ranks
         self._processor = processor
         self._budget = budget
         self._encoder = Encoder(processor)
@@ -140,21 +142,26 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
     @property
     def identity(self) -> str:
         """A hash of what decides the batches."""
-        told = (VERSION, self._phases, self._steps, self._batch, self._budget, self._processor.layout)
+        told = (VERSION, self._warmup, self._steps, self._ranks, self._budget, self._processor.layout)
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def __getitem__(self, i: int) -> Spelt:
-        mixture = at_progress(self._phases, i / self._steps)
+        step, part = divmod(i, self._ranks)
+        phase = at_progress(self._warmup.phases, step / self._steps)
+        count = (phase.batch or self._warmup.batch) // self._ranks
+        first = step * _APART + part * count
         documents: list[Document] = []
         cells: list[list[tuple[int, float]]] = []
         times: list[float] = []
-        for number in range(i * self._batch, (i + 1) * self._batch):
-            kind, dice = chosen(mixture, f"words/{number}")
+        for number in range(first, first + count):
+            kind, dice = chosen(phase.mixture, f"words/{number}")
             row = MadeSource(kind).row(number, 0)
             shown = lesson_of(row)
             seconds = self._times(shown, dice)
             encoded = self._encoder.encode(row, len(seconds))
-            documents.append(Document(ids=encoded.ids, labels=encoded.labels, name=row.id))
+            documents.append(
+                Document(ids=encoded.ids, labels=encoded.labels, name=row.id, branches=encoded.branches)
+            )
             for slot in self._slots(seconds):
                 looks = [shown.at(time) for time in slot]
                 spelt = self._speller.spell([(scene.place, figures) for scene, figures in looks])

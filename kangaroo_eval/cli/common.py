@@ -32,7 +32,7 @@ def guarded(options: argparse.Namespace, command: list[str]) -> int:
             # An interruption may end in any error: of a lock that it struck, of a library that it cut short.
             if not (options.interruption.came or isinstance(error, KeyboardInterrupt)):
                 raise
-            print(MESSAGE, file=sys.stderr)
+            print(getattr(options, "interrupted", MESSAGE), file=sys.stderr)
             return INTERRUPTED
 
 
@@ -51,16 +51,18 @@ def _ended(options: argparse.Namespace) -> int:
 def _told(error: UserError | OSError, options: argparse.Namespace) -> int:
     """Say what went wrong, in one line; the exit code."""
     if isinstance(error, UserError):
-        print(
-            f"{getattr(options, 'program', 'kangaroo-eval')}: {' '.join(str(error).split())}", file=sys.stderr
-        )
+        print(f"{_program(options)}: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     _silence_stdout()
     if isinstance(error, BrokenPipeError):
         # The reader of a pipe (head, less) left; the run's own exit code stays.
         return int(options.exit_code)
-    print(f"kangaroo-eval: cannot write the output: {error.strerror or error}", file=sys.stderr)
+    print(f"{_program(options)}: cannot write the output: {error.strerror or error}", file=sys.stderr)
     return RunFailed.exit_code
+
+
+def _program(options: argparse.Namespace) -> str:
+    return str(getattr(options, "program", "kangaroo-eval"))
 
 
 def _silence_stdout() -> None:
@@ -69,17 +71,21 @@ def _silence_stdout() -> None:
 
 
 class _Handler(logging.Handler):
-    """Log lines above the progress bar."""
+    """Log lines above the progress bar, each behind the program's name."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(f"kangaroo-eval: {record.getMessage()}", file=sys.stderr)
+        tqdm.write(f"{self._program}: {record.getMessage()}", file=sys.stderr)
 
 
 def _log(options: argparse.Namespace) -> None:
     logger = logging.getLogger("kangaroo_eval")
-    logger.handlers = [_Handler()]
+    logger.handlers = [_Handler(_program(options))]
     logger.propagate = False
     # Quiet is no progress and no tables; that mini data or untrained weights are used is always said.
     logger.setLevel(logging.INFO if options.verbose else logging.WARNING)

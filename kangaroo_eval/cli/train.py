@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kangaroo_eval.cli.common import guarded, split, user_path
+from kangaroo_eval.cli.common import cache_dir, guarded, split, user_path
 from kangaroo_eval.cli.parser import Parser
 from kangaroo_eval.errors import UserError, cannot_import
 
 if TYPE_CHECKING:
-    from kangaroo_eval.train.curriculum import Settings
     from kangaroo_eval.train.recipe import Recipe
+    from kangaroo_eval.train.scoring import Scoring
+    from kangaroo_eval.train.settings import Settings
 
 PROGRAM = "kangaroo-train"
 STAGES = ("image", "video", "refinement", "instruction", "long")
 WARMUPS = ("words", "sight")
+INTERRUPTED = f"{PROGRAM}: interrupted. The last checkpoint is kept; the same command goes on from it"
 WORDS = ("show", "all", *WARMUPS, *STAGES)
 
 
@@ -64,6 +67,13 @@ def make_parser() -> Parser:
     add("--workers", type=int, default=1, help="processes that decode (default 1)")
     add("--attention", choices=("loop", "varlen", "flex"), help="back end of the packed attention")
     add(
+        "--pipeline",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cut the network into N sections, each on a GPU of its own, in the stages that pack (default 1)",
+    )
+    add(
         "--checkpoint-activations", action="store_true", help="compute activations again in the backward pass"
     )
     add("--save-minutes", type=float, default=5.0, help="between checkpoints (default 5)")
@@ -84,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run `kangaroo-train`; its exit code, as `kangaroo-eval` has them."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = make_parser().parse_args(words)
-    options.command, options.program = "train", PROGRAM
+    options.command, options.program, options.interrupted = "train", PROGRAM, INTERRUPTED
     return guarded(options, [PROGRAM, *words])
 
 
@@ -104,17 +114,21 @@ def command(options: argparse.Namespace) -> int:
     logging.getLogger("kangaroo_eval.train").setLevel(logging.INFO)
     out, settings = user_path(options.out), _settings(options)
 
+    if options.what == "all" and options.source:
+        raise UserError("`all` starts from the start: leave --from out, or name one stage")
+    if options.what in WARMUPS and options.data:
+        raise UserError(f"warm-up {options.what} has lessons of its own: leave --data out")
+
     def work() -> Path:
         if options.what == "all":
-            if options.source:
-                raise UserError("`all` starts from the start: leave --from out, or name one stage")
             return curriculum.run_all(chosen, out, settings)
         source = user_path(options.source) if options.source else None
         return curriculum.run_stage(chosen, options.what, out, settings, source)
 
     result = parallel.reported(work)
     parallel.stop()
-    print(result)
+    if os.environ.get("RANK", "0") == "0":
+        print(result)
     return 0
 
 
@@ -137,7 +151,7 @@ def _shown(recipe: Recipe) -> str:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    from kangaroo_eval.train.curriculum import Settings
+    from kangaroo_eval.train.settings import Settings
 
     components = {"vision": options.vision, "llm": options.llm}
     return Settings(
@@ -150,6 +164,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         device=options.device,
         workers=options.workers,
         attention=options.attention,
+        pipeline=options.pipeline,
         checkpoint_activations=options.checkpoint_activations,
         save_seconds=60 * options.save_minutes,
         keep=options.keep,
@@ -172,13 +187,13 @@ def _weighted(text: str) -> tuple[Path, float]:
         raise UserError(f"--data {text!r}: give FILE or FILE=WEIGHT, such as set.jsonl=2") from None
 
 
-def _score(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _score(options: argparse.Namespace) -> Scoring:
     from kangaroo_eval.train.scoring import Scoring
 
     return Scoring(
-        out=user_path(options.out),
         tasks=split(options.eval_tasks) or ("videomme",),
         frames=options.eval_frames,
+        cache=cache_dir(),
         limit=options.eval_limit,
         data_root=user_path(options.eval_data_root) if options.eval_data_root else None,
     )

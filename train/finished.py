@@ -1,0 +1,102 @@
+"""`stage.json`: what a stage that is done was asked to do, from which weights, and what came out.
+
+A finished stage is not run again. It stands for what is asked now only where that is the same as it was asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.train.recipe import Recipe, plain
+
+FILE = "stage.json"
+
+
+def asked(
+    recipe: Recipe, name: str, steps: int | None, seed: int, data: Sequence[tuple[Path, float]]
+) -> dict[str, Any]:
+    """What decides a stage's result and can be told before any weights are read. UserError for a stage that the
+    recipe does not have, DataError for a manifest that cannot be read."""
+    part: Any = next((each for each in recipe.warmups if each.kind == name), None)
+    return {
+        "recipe": recipe.name,
+        "dtype": recipe.dtype,
+        "stage": name,
+        "settings": plain(dataclasses.asdict(part or recipe.plan(name))),
+        "steps": "the recipe's" if steps is None else steps,
+        "seed": seed,
+        "data": [[path.name, weight, _hash(path)] for path, weight in data] or "made lessons",
+    }
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise DataError(f"training manifest {path}: cannot be read ({error.strerror})") from None
+
+
+def result(out: Path, now: Mapping[str, Any], source: Path | None) -> Path | None:
+    """The result of a stage that is done, None of one that is not. UserError, which names the difference, where it was
+    asked something else than `now`, or went on from other weights than those of `source`."""
+    told = _read(out)
+    if told is None:
+        return None
+    try:
+        there, start, model = told["asked"], told["from"], out / str(told["model"])
+    except LookupError:
+        raise UserError(f"{out / FILE} is damaged: remove it, and the same command runs the stage") from None
+    differing = list(_differing(there, dict(now)))
+    begun = weights_of(source)
+    if begun is not None and begun != start:
+        differing.append(f"from: other weights there than those in {source}")
+    if differing:
+        raise UserError(
+            f"{out} is done, but was asked something else ({'; '.join(differing)}): "
+            "give the same again, or another folder"
+        )
+    # Without it, the last checkpoint makes the same again.
+    return model if (model / "config.json").is_file() else None
+
+
+def _differing(there: Any, now: Any, name: str = "") -> Iterator[str]:
+    """`steps: 12 there, 3 now` for each value that differs; nested names joined by dots."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        for key in sorted(there.keys() | now.keys()):
+            inner = f"{name}.{key}" if name else key
+            yield from _differing(there.get(key, "absent"), now.get(key, "absent"), inner)
+    elif json.dumps(there) != json.dumps(now):
+        yield f"{name}: {there} there, {now} now"
+
+
+def weights_of(source: Path | None) -> str | None:
+    """The hash of the weights in `source`, where that is a stage's result; None elsewhere."""
+    told = None if source is None else _read(source.parent)
+    found = told.get("weights") if told else None
+    return None if found is None else str(found)
+
+
+def _read(out: Path) -> dict[str, Any] | None:
+    """What a stage's folder says; None where it is not done, nothing where that cannot be read."""
+    file = out / FILE
+    if not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(out: Path, told: Mapping[str, Any]) -> None:
+    """From now on the stage is done."""
+    part = out / f".{FILE}.part"
+    part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    part.replace(out / FILE)
