@@ -287,6 +287,8 @@ class PackedData(Dataset[Pack]):
             document,
             ids=(*document.ids, *[self._pad] * more),
             labels=(*document.labels, *[IGNORED] * more),
+            # Behind branches, one more: else the padding would count as what all of them see.
+            branches=(*document.branches, more) if document.branches and more else document.branches,
         )
 
 

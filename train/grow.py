@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ from kangaroo_eval.model.assemble import from_components
 from kangaroo_eval.model.config import (
     KangarooConfig,
     KangarooVisionConfig,
+    kangaroo_135m,
     kangaroo_tiny,
 )
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.patchify import Patchify
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.model.tokenizer import load_tiny_tokenizer
+from kangaroo_eval.model.vision import KangarooVisionModel
 from kangaroo_eval.train.recipe import Recipe
 from kangaroo_eval.train.stages import NAMES, Stage
 
@@ -64,6 +67,8 @@ def kangaroo_smoke() -> KangarooConfig:
 
 
 PRESETS = {"kangaroo_tiny": kangaroo_tiny, "kangaroo_smoke": kangaroo_smoke}
+ENCODERS = {"kangaroo-135m": kangaroo_135m}
+"""Recipes whose encoder may start from nothing, for their warm-up teaches it, and whose sizes it has then."""
 
 
 def begin(recipe: Recipe, components: Mapping[str, str]) -> Learner:
@@ -82,14 +87,22 @@ def begin(recipe: Recipe, components: Mapping[str, str]) -> Learner:
         config.provenance = {"license": "apache-2.0", "stages": []}
         network = KangarooForConditionalGeneration(config)
         return Learner(network, KangarooProcessor.for_config(load_tiny_tokenizer(), config))
-    missing = [name for name in ("vision", "llm") if not components.get(name)]
+    own = recipe.name in ENCODERS and not components.get("vision")
+    missing = [
+        name for name in ("vision", "llm") if not components.get(name) and not (own and name == "vision")
+    ]
     if missing:
         flags = " ".join(f"--{name} PATH_OR_HUB_ID" for name in missing)
         raise UserError(f"recipe {recipe.name} starts from public checkpoints: give {flags}")
-    longest = max(plan.stage.llm_sequence for plan in recipe.stages)
-    network = from_components(
-        components["vision"], components["llm"], max_position_embeddings=longest, **options
-    )
+    options["max_position_embeddings"] = max(plan.stage.llm_sequence for plan in recipe.stages)
+    if not own:
+        network = from_components(components["vision"], components["llm"], **options)
+    else:
+        with TemporaryDirectory() as folder:
+            KangarooVisionModel(ENCODERS[recipe.name]().vision_config).save_pretrained(folder)
+            network = from_components(folder, components["llm"], **options)
+        # The folder is gone, and what was in it is no checkpoint of anyone's.
+        network.config.provenance["vision"] = {"source": "random weights"}
     return Learner(network, KangarooProcessor.for_components(components["llm"], network.config))
 
 

@@ -102,10 +102,11 @@ class Lesson:
     apart: bool = True
 
     def frames(self, times: Sequence[float], side: int) -> Frames:
-        """The pictures at `times` (seconds), uint8 RGB of shape (n, side, side, 3); `side` must divide 128."""
+        """The pictures at `times` (seconds), uint8 RGB of shape (n, side, side, 3) where `side` divides 128, else
+        (n, 128, 128, 3): whoever wants another size resizes, as for any video."""
         import numpy as np
 
-        from kangaroo_eval.miniworld.render import painted, smaller
+        from kangaroo_eval.miniworld.render import SIDE, painted, smaller
 
         seen: dict[tuple[str, bool, tuple[Sprite, ...]], int] = {}
         order: list[int] = []
@@ -117,7 +118,7 @@ class Lesson:
                 seen[key] = len(pictures)
                 pictures.append(painted(scene, figures))
             order.append(seen[key])
-        small: Frames = smaller(np.stack(pictures), side)[order]
+        small: Frames = smaller(np.stack(pictures), side if SIDE % side == 0 else SIDE)[order]
         return small
 
 
@@ -296,11 +297,11 @@ def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]
 def _options(dice: Dice, seed: str) -> Lesson:
     """No video: up to eight options, and which letter each of them has. What every question with options needs, and
     thirty times as often as a question about a video asks for it."""
-    return Lesson(_letters(dice), 0.0, _nothing, apart=False)
+    return Lesson(_letters(dice, 8), 0.0, _nothing, apart=False)
 
 
-def _letters(dice: Dice) -> Turn:
-    """Options, and all of them with their letters in another order."""
+def _letters(dice: Dice, most: int = 4) -> Turn:
+    """Up to `most` options, and all of them with their letters in another order."""
     pools = (
         tuple(COLOURS),
         tuple(SHAPES),
@@ -311,7 +312,7 @@ def _letters(dice: Dice) -> Turn:
         facts.ALL_THINGS,
         _SENTENCES,
     )
-    options = dice.shuffled(dice.pick(pools))[: dice.pick((4, 4, 8))]
+    options = dice.shuffled(dice.pick(pools))[:most]
     letters = "ABCDEFGH"
     lettered = "\n".join(
         f"{letter}. {sentence(each, '.')}" for letter, each in zip(letters, options, strict=False)

@@ -40,7 +40,7 @@ class MadeSource:
         return _row(self.name, self._first + index)
 
     def frames(self, row: Row, times: Sequence[float], side: int) -> NDArray[np.uint8]:
-        """uint8 RGB (n, side, side, 3); `side` must divide 128."""
+        """uint8 RGB (n, side, side, 3) where `side` divides 128, else (n, 128, 128, 3)."""
         return lesson_of(row).frames(times, side)
 
 

@@ -248,7 +248,7 @@ KANGAROO_TINY = Recipe(
             ),
             steps=1200,
             budget=FrameBudget(fps=2, least=16, most=64, short_share=0.2),
-            mixture={"quiz": 6, "long": 1, "clips": 1},
+            mixture={"quiz": 5, "long": 1, "clips": 1, "pictures": 1, "options": 1},
             pack_frames=192,
         ),
         StagePlan(

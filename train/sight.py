@@ -82,11 +82,19 @@ class LooksData(Dataset[Looks]):
             shown = lesson(kind, number)
             time = dice.between(0.0, shown.seconds or 1.0)
             scene, figures = shown.at(time)
-            pictures.append(torch.from_numpy(shown.frames([time], side)[0].copy()).permute(2, 0, 1))
+            pictures.append(_sized(torch.from_numpy(shown.frames([time], side)).permute(0, 3, 1, 2), side))
             rows.append(patch_classes(scene.place, figures, grid))
             names.append(f"{kind}/{number}")
         classes = {name: torch.tensor([row[name] for row in rows]) for name in CLASSES}
-        return Looks(torch.stack(pictures), classes, tuple(names))
+        return Looks(torch.cat(pictures), classes, tuple(names))
+
+
+def _sized(pictures: Tensor, side: int) -> Tensor:
+    """uint8 (n, 3, h, w) -> (n, 3, side, side), as `KangarooProcessor.pixels` resizes."""
+    if pictures.shape[-1] == side:
+        return pictures
+    resized = F.interpolate(pictures.float(), size=(side, side), mode="bilinear", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
 
 
 def patch_classes(place: str, figures: Sequence[Sprite], grid: int) -> dict[str, list[list[int]]]:

@@ -98,9 +98,9 @@ class Speller:
         cells: list[list[tuple[int, float]]] = []
         for row in range(self.grid):
             for column in range(self.grid):
-                found = [(self._rows[row], 0.5), (self._columns[column], 0.5)]
+                found = [(self._rows[row], 0.3), (self._columns[column], 0.3)]
                 for place, figures in frames:
-                    found.append((self._names[place], 0.5 * share))
+                    found.append((self._names[place], 0.3 * share))
                     for sprite in figures:
                         found += self._figure(sprite, row, column, share)
                 cells.append(found)
@@ -110,13 +110,13 @@ class Speller:
         covered = coverage(sprite, row, column, self.grid)
         if covered < _FAINT:
             return []
-        weight = share * (0.5 + 1.5 * min(1.0, covered))
+        weight = share * (0.25 + 0.75 * min(1.0, covered))
         words = [(self._names[sprite.form], weight)]
         if sprite.colour:
             words.append((self._names[sprite.colour], weight))
         if sprite.form == "sign":
             left = (column + 0.5) / self.grid < sprite.x
-            words.append((self._characters[sprite.text[0 if left else 1]], 2 * share))
+            words.append((self._characters[sprite.text[0 if left else 1]], share))
         return words
 
 

@@ -98,18 +98,21 @@ def share_words(network: KangarooForConditionalGeneration, tokenizer: Any, *, ap
     table: Any = network.get_input_embeddings().weight
     shared = [members for members in groups.values() if len(members) > 1]
     for members in shared:
-        own = table[members] * apart
-        table[members] = table[members[0]] * (1 - apart**2) ** 0.5 + own
+        common = table[members].sum(0) / len(members) ** 0.5
+        table[members] = common * (1 - apart**2) ** 0.5 + table[members] * apart
     return sum(map(len, shared))
 
 
 def _mark(network: KangarooForConditionalGeneration, tokenizer: Any, parts: _Parts) -> None:
-    """One length along `common` for all tokens, visual ones too; along `letter` for option letters alone."""
+    """One length for all tokens, visual ones too, and beside it one along `common`, or the norm would make some seem
+    nearer than they are; along `letter` for option letters alone."""
     table: Any = network.get_input_embeddings().weight
     length = table.norm(dim=1).mean()
     for vectors in (table, network.visual_tokens):
-        vectors += (_SHARE * length - vectors @ parts.common)[:, None] * parts.common
-        vectors -= (vectors @ parts.letter)[:, None] * parts.letter
+        for direction in (parts.common, parts.letter):
+            vectors -= (vectors @ direction)[:, None] * direction
+        vectors *= length / vectors.norm(dim=1, keepdim=True)
+        vectors += _SHARE * length * parts.common
     letters = tokenizer.convert_tokens_to_ids(list(LETTERS))
     table[letters] += _LETTER * length * parts.letter
     # Behind the norm they shall show as much of the common direction as all others.
@@ -119,9 +122,9 @@ def _mark(network: KangarooForConditionalGeneration, tokenizer: Any, parts: _Par
 
 def _look_back(attention: Any, parts: _Parts, frequency: Tensor, size: int) -> None:
     """Query and key read the common direction alone, so that their product is a function of distance, by the form of the
-    rotary positions: sum_f cos(theta_f (i - j - distance)). Of the frequencies the three fastest: slower ones hardly
-    tell neighbours apart."""
-    bands, half, sharpness = 3, size // 2, 12.0
+    rotary positions: sum_f cos(theta_f (i - j - distance)). Of the frequencies the nine fastest: slower ones hardly
+    tell neighbours apart, and the sum of fewer comes back near its height at distances that a video is long."""
+    bands, half, sharpness = 9, size // 2, 14.0
     gain = (sharpness * size**0.5) ** 0.5 / _seen(len(parts.common))
     key = torch.zeros(size)
     key[:bands] = 1.0
@@ -163,7 +166,7 @@ def _match(attention: Any, parts: _Parts, size: int) -> None:
     slow = list(range(half - 6, half)) + list(range(size - 6, size))
     rows = sum(
         part.T.new_tensor(weight) * (mixed[: len(slow)] @ part.T)
-        for part, mixed, weight in zip(parts.back, parts.mixed, (1.0, 0.7), strict=False)
+        for part, mixed, weight in zip(parts.back, parts.mixed, (1.0, 0.4), strict=False)
     )
     reading = torch.zeros(size, len(parts.common))
     reading[slow] = torch.as_tensor(rows) * _MATCHING

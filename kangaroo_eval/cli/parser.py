@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
             word = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
             near = difflib.get_close_matches(word, self._option_string_actions, n=1)
             message = f"unknown flag or word {word!r}" + (f". Did you mean {near[0]}?" if near else "")
-        self.exit(1, f"kangaroo-eval: {message} (see {self.prog} --help)\n")
+        self.exit(1, f"{self.prog.split()[0]}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Refuse unknown words here, where the sub-command's own flags are known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def conversation(rounds, system=None, **changes):
 def test_every_turn_is_what_the_harness_asks_with_and_the_reply_to_it(processor, count, frames, system):
     rounds = ROUNDS[:count]
     row = conversation(rounds, system, video=Path("v") if frames else None, image=frames == 1)
-    ids, labels = encode(row, processor, frames)
+    ids, labels, _ = encode(row, processor, frames)
     spans = []
     for place, (question, answer) in enumerate(rounds):
         history = [Turn(*each) for each in rounds[:place]]
@@ -89,20 +90,20 @@ def test_every_turn_is_what_the_harness_asks_with_and_the_reply_to_it(processor,
 def test_the_token_that_ends_a_turn_is_learnt_once_a_round(processor):
     row = conversation(ROUNDS, video=Path("v"))
     end = processor.token_id(processor.chat_format.end)
-    ids, labels = encode(row, processor, 16)
+    ids, labels, _ = encode(row, processor, 16)
     assert labels.count(end) == len(ROUNDS)
     assert ids.count(end) == 2 * len(ROUNDS)
     assert labels[-1] == end
 
 
 def test_the_conversation_begins_once(llama):
-    ids, _ = encode(conversation(ROUNDS, "Be short."), llama, 0)
+    ids, _, _ = encode(conversation(ROUNDS, "Be short."), llama, 0)
     assert ids[0] == llama.token_id("<|begin_of_text|>") and ids.count(ids[0]) == 1
 
 
 def test_the_visual_sequence_stands_once_in_the_first_question(processor):
     row = conversation(ROUNDS, video=Path("v"))
-    ids, labels = encode(row, processor, 16)
+    ids, labels, _ = encode(row, processor, 16)
     visual = processor.visual_ids(16)
     first = len(processor.prompt_ids("").prefix)
     assert list(ids[first : first + len(visual)]) == visual
@@ -128,3 +129,17 @@ def test_frames_that_contradict_the_row_are_refused(llama, changes, frames):
         encode(conversation(ROUNDS[:1], **changes), llama, frames)
     with pytest.raises(ValueError, match=f"{frames} frames of"):
         length(conversation(ROUNDS[:1], **changes), llama, frames)
+
+
+def test_questions_that_stand_apart_are_each_as_if_it_were_the_only_one(processor):
+    row = replace(conversation(ROUNDS, None, video=Path("x.mp4")), apart=True)
+    ids, labels, branches = encode(row, processor, 4)
+    trunk = len(ids) - sum(branches)
+    assert ids[:trunk] == tuple(processor.prompt_ids("", 4).prefix) and set(labels[:trunk]) == {IGNORED}
+    start = trunk
+    for length_, (asked, answered) in zip(branches, ROUNDS, strict=True):
+        alone, own, none = encode(conversation([(asked, answered)], None, video=Path("x.mp4")), processor, 4)
+        assert (ids[start : start + length_], labels[start : start + length_]) == (alone[trunk:], own[trunk:])
+        assert none == ()
+        start += length_
+    assert length(row, processor, 4) == len(ids)

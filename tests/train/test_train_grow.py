@@ -12,10 +12,13 @@ pytest.importorskip("transformers")
 
 import torch
 import torch.nn.functional as F
+from components import small_vision, write_llm
 from transformers.utils import logging as hf_logging
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.model.tokenizer import load_tiny_tokenizer
 from kangaroo_eval.train import grow
+from kangaroo_eval.train.curriculum import Settings, run_all
 from kangaroo_eval.train.recipe import KANGAROO_135M, PAPER_8B, RECIPES, SMOKE
 from kangaroo_eval.train.stages import NAMES
 
@@ -175,3 +178,32 @@ def test_another_shape_is_named(learner):
     grow.check_shape(learner, KANGAROO_135M, "here")
     with pytest.raises(UserError, match=r"here: not a model of recipe kangaroo-tiny: .*num_hidden_layers 2"):
         grow.check_shape(learner, RECIPES["kangaroo-tiny"], "here")
+
+
+def test_an_encoder_that_a_warm_up_teaches_may_start_from_nothing(tmp_path):
+    llm = write_llm(tmp_path / "llm")
+    learner = grow.begin(KANGAROO_135M, {"llm": str(llm)})
+    config = learner.network.config
+    assert (config.vision_config.hidden_size, config.vision_config.num_hidden_layers) == (384, 12)
+    assert config.provenance["vision"] == {"source": "random weights"} and config.frame_size == 112
+    assert config.text_config.max_position_embeddings == 8192
+    with pytest.raises(UserError, match=r"give --llm PATH_OR_HUB_ID$"):
+        grow.begin(KANGAROO_135M, {})
+
+
+def test_the_135m_recipe_runs_from_its_warm_up_to_long_videos(tmp_path):
+    """Its own stages, resolutions and packs, one step each, with a small LLM and a small encoder in their places."""
+    # Its words are whole ones: by single bytes the lessons would not fit the sequences.
+    vision, llm = tmp_path / "vision", write_llm(tmp_path / "llm", load_tiny_tokenizer())
+    small_vision().save_pretrained(vision)
+    stages = tuple(
+        replace(plan, stage=replace(plan.stage, batch=1), steps=1, micro_batch=1)
+        for plan in KANGAROO_135M.stages
+    )
+    warmups = tuple(replace(warmup, batch=2, steps=1) for warmup in KANGAROO_135M.warmups)
+    short = replace(KANGAROO_135M, stages=stages, warmups=warmups)
+    settings = Settings(components={"vision": str(vision), "llm": str(llm)}, workers=0)
+    result = run_all(short, tmp_path / "out", settings)
+    config = grow.read(result).network.config
+    assert grow.stages_of(config) == ["sight", *NAMES]
+    assert config.patchify and config.frame_size == config.vision_config.image_size == 224
