@@ -246,13 +246,13 @@ def _encode(size: _Sizes) -> list[Moment]:
     timed = tokens._replace(name="tokens with their times")
     slots, slot = config.layout.slots(frames), config.layout.slot_tokens
     projected = size.part("slots", "slots x tokens x LLM width", slots, slot, config.text_config.hidden_size)
-    held: tuple[Part, ...] = (pixels, tokens, timed)
+    held: tuple[Part, ...] = (pixels, timed)
     if config.patchify:
         joined = size.part("joined tokens", "slots x tokens x width", slots, slot, width)
         volume = size.part("channels first", "width x even frames x patches", width, 2 * slots, size.patches)
         order = volume._replace(name="in the convolution's own order")
         moments.append(Moment("encode", "frames joined in pairs", (*held, volume, order, joined)))
-        held = (*held, joined)
+        held = (pixels, joined)
     hidden = (projected._replace(name="projector's hidden layer"),) if config.projector == "mlp" else ()
     moments.append(Moment("encode", "projector", (*held, *hidden, projected)))
     sequence = size.part(

@@ -231,8 +231,13 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         pixel_values: Tensor | None = None,
         frame_times: Tensor | None = None,
         frame_counts: Sequence[int] | Tensor | None = None,
+        *,
+        together: bool = False,
     ) -> Tensor:
-        """Token ids (batch, length) -> LLM inputs (batch, length, width), visual sequences in their places."""
+        """Token ids (batch, length) -> LLM inputs (batch, length, width), visual sequences in their places.
+
+        `together`: all videos pass the encoder at once (`encode_videos`), which is faster and takes more memory.
+        """
         controls = torch.tensor(self.config.control_token_ids, device=input_ids.device)
         visual = torch.isin(input_ids, controls)
         table = self.get_input_embeddings()
@@ -246,10 +251,11 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
         counts = [len(pixel_values)] if frame_counts is None else [int(count) for count in frame_counts]
         if sum(counts) != len(pixel_values):
             raise ValueError(f"frame_counts {counts} do not add up to the {len(pixel_values)} frames given")
-        if len(counts) == 1:
-            sequence = self.encode_video(pixel_values, times)
-        else:
+        if together:
             sequence = self.encode_videos(pixel_values, times, counts)
+        else:
+            videos = zip(pixel_values.split(counts), times.split(counts), strict=True)
+            sequence = torch.cat([self.encode_video(pixels, when) for pixels, when in videos])
         if len(sequence) != int(visual.sum()):
             raise ValueError(
                 f"input_ids hold {int(visual.sum())} visual tokens, but videos of {counts} frames make "

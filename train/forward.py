@@ -59,7 +59,7 @@ class NextToken(nn.Module):
     def embed(self, pack: Pack) -> Tensor:
         """The LLM's inputs, (1, length, width)."""
         times = pack.times if len(pack.times) else None
-        return self.network.embed(pack.input_ids[None], pack.pixels, times, pack.counts)
+        return self.network.embed(pack.input_ids[None], pack.pixels, times, pack.counts, together=True)
 
     def rotary(self, pack: Pack) -> Any:
         """cos and sin of the LLM's rotary positions, which start anew in each document."""

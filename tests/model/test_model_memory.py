@@ -147,8 +147,8 @@ ENCODE = {
     (BF16, 33, 4): ({}, "time embedding added"),
     (F32, 7, 1): ({}, "frames joined in pairs"),
     (F32, 32, 4): ({"projector": "mlp"}, "frames joined in pairs"),
-    (F32, 16, 2): (
-        {"patchify": False, "projector": "mlp", "language": {"hidden_size": 256}},
+    (F32, 48, 2): (
+        {"patchify": False, "projector": "mlp", "language": {"hidden_size": 192}},
         "projector",
     ),
     (F32, 16, 4): ({"patchify": False}, "sequence put together"),
