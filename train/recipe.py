@@ -190,16 +190,17 @@ KANGAROO_TINY = Recipe(
     warmups=(
         WarmUp(
             kind="words",
-            steps=3000,
+            steps=4000,
             batch=12,
             lr=2e-3,
             warmup_steps=40,
             heads=True,
             phases=(
-                Phase(0.1, {"options": 1}, batch=40),
-                Phase(0.3, {"first": 6, "options": 1, "pictures": 1}),
-                Phase(0.5, {"second": 6, "options": 1, "pictures": 1}),
-                Phase(1.0, {"quiz": 4, "second": 1, "clips": 1, "options": 1, "pictures": 1}),
+                Phase(0.09, {"options": 1}, batch=40),
+                Phase(0.3, {"pictures": 6, "options": 1}, batch=32),
+                Phase(0.45, {"clips": 3, "first": 3, "pictures": 2, "options": 1}),
+                Phase(0.65, {"second": 6, "clips": 1, "pictures": 1, "options": 1}),
+                Phase(1.0, {"quiz": 5, "second": 1, "clips": 1, "options": 1, "pictures": 1}),
             ),
         ),
         WarmUp(kind="sight", steps=1500, batch=64, lr=2e-3, phases=(Phase(1.0, {"pictures": 1}),)),

@@ -245,7 +245,7 @@ class Ranking(Seeing):
 @pytest.fixture
 def inner(monkeypatch):
     """A made model under the name that blind asks for; what it was made with."""
-    from kangaroo_eval.backends import blind
+    from kangaroo_eval.backends import wrapped
 
     class Made:
         model = Seeing()
@@ -255,8 +255,8 @@ def inner(monkeypatch):
         Made.given = (name, options)
         return Made.model
 
-    monkeypatch.setattr(blind, "load_model", load)
-    monkeypatch.setattr(blind, "model_loader", lambda name: load)
+    monkeypatch.setattr(wrapped, "load_model", load)
+    monkeypatch.setattr(wrapped, "model_loader", lambda name: load)
     return Made
 
 
