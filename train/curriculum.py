@@ -151,9 +151,10 @@ def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Set
     optim.freeze(network, stage.trains)
     if settings.checkpoint_activations:
         parallel.checkpoint_activations(network)
+    # Before the ranks speak to each other: one that has left with this error must not leave the others waiting.
+    accumulate = _accumulate(plan, world.ranks // settings.pipeline)
     grid = parallel.grid(world, settings.pipeline)
     data = _data(recipe, plan, learner.processor, settings, grid)
-    accumulate = _accumulate(plan, grid)
     steps = settings.steps or plan.steps or _one_pass(data, plan.stage)
     layers = network.config.vision_config.num_hidden_layers
     objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention)
@@ -298,14 +299,14 @@ def _manifest(path: Path, settings: Settings) -> Source:
     return ManifestSource(path.stem, path, root=settings.data_root, bad=settings.bad)
 
 
-def _accumulate(plan: StagePlan, grid: Grid) -> int:
+def _accumulate(plan: StagePlan, replicas: int) -> int:
     each = 1 if plan.stage.packing else plan.micro_batch
-    count, rest = divmod(plan.stage.batch, each * grid.replicas)
+    count, rest = divmod(plan.stage.batch, each * max(1, replicas))
     if rest or not count:
         what = "packs" if plan.stage.packing else f"micro-batches of {each}"
         raise UserError(
             f"stage {plan.name}: a batch of {plan.stage.batch} is not a whole number of {what} on each of "
-            f"{grid.replicas} ranks"
+            f"{replicas} ranks"
         )
     return count
 

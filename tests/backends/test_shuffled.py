@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import pytest
 
-from kangaroo_eval.backends import shuffled
+from kangaroo_eval.backends import wrapped
 from kangaroo_eval.backends.shuffled import wrong_order
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.foreign import UNKNOWN_WEIGHTS
@@ -67,8 +67,8 @@ def inner(monkeypatch):
         Made.given = (name, options)
         return Made.model
 
-    monkeypatch.setattr(shuffled, "load_model", load)
-    monkeypatch.setattr(shuffled, "model_loader", lambda name: load)
+    monkeypatch.setattr(wrapped, "load_model", load)
+    monkeypatch.setattr(wrapped, "model_loader", lambda name: load)
     return Made
 
 
