@@ -71,8 +71,8 @@ MORE: tuple[TaskType, ...] = tuple(
 )
 """Questions of other kinds than the exam's, which teach the same world."""
 
-ALL_KINDS: tuple[Kind, ...] = (
-    *(
+ALL_KINDS: tuple[Kind, ...] = tuple(
+    [
         "stay",
         "group",
         "cross",
@@ -85,7 +85,7 @@ ALL_KINDS: tuple[Kind, ...] = (
         "meet",
         "pair",
         "sign",
-    ),
+    ]
 )
 
 
@@ -276,8 +276,8 @@ def _examined(
     ways: Sequence[Way] = _WAYS,
     drills: int = 0,
 ) -> Lesson:
-    """A conversation of the questions given and further ones, now and then with the whole video told first; and `drills` times options with
-    their letters, which have nothing to do with the video: to find a letter behind it is learnt anew."""
+    """The questions given and further ones, now and then with the whole video told first; and `drills` times options
+    with their letters, which have nothing to do with the video: to find a letter behind one is learnt anew."""
     left = [kind for kind in (*kinds.KINDS.values(), *MORE) if kind.name not in [each.type for each in asked]]
     chosen_ = dice.shuffled(left)[: 2 * QUESTIONS]
     found = [*asked, *questions(world, seed, chosen_)][:QUESTIONS]
@@ -339,9 +339,8 @@ def _nothing(time: float) -> tuple[Scene, tuple[Sprite, ...]]:
 Turn = tuple[Message, ...]
 
 
-def _conversation(turns: Sequence[Turn], system: str = "") -> tuple[Message, ...]:
-    opening = (Message("system", system),) if system else ()
-    return (*opening, *(message for turn in turns for message in turn))
+def _conversation(turns: Sequence[Turn]) -> tuple[Message, ...]:
+    return tuple(message for turn in turns for message in turn)
 
 
 def _describe(dice: Dice, what: str, told: str) -> Turn:

@@ -164,12 +164,9 @@ def _match(attention: Any, parts: _Parts, size: int) -> None:
     which all places are nearly one; the value is the letter carried along."""
     half = size // 2
     slow = list(range(half - 6, half)) + list(range(size - 6, size))
-    rows = sum(
-        part.T.new_tensor(weight) * (mixed[: len(slow)] @ part.T)
-        for part, mixed, weight in zip(parts.back, parts.mixed, (1.0, 0.4), strict=False)
-    )
+    one, two = (mixed[: len(slow)] @ part.T for mixed, part in zip(parts.mixed, parts.back, strict=False))
     reading = torch.zeros(size, len(parts.common))
-    reading[slow] = torch.as_tensor(rows) * _MATCHING
+    reading[slow] = _MATCHING * (one + 0.4 * two)
     attention.q_proj.weight[:size] = reading
     attention.k_proj.weight[:size] = reading
     attention.v_proj.weight[:size] = parts.carried.T

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from kangaroo_eval.types import Failure, Request, Response
 log = logging.getLogger(__name__)
 
 
-class Wrapped:
+class Wrapped(ABC):
     """A model that gets its requests changed. Sub-classes say how (`change`), what they are called, what is told of
     them, and why a model that opens videos by itself cannot be one."""
 
@@ -42,9 +43,9 @@ class Wrapped:
         self.model_hash = hashlib.sha256(f"{self.kind}\0{identity}".encode()).hexdigest()
         self.dtype = facts.dtype or "unknown"
 
+    @abstractmethod
     def change(self, request: Request) -> Request:
         """What the inner model gets in place of a request."""
-        raise NotImplementedError
 
     @property
     def notes(self) -> tuple[str, ...]:
