@@ -267,3 +267,12 @@ def test_branches_that_leave_nothing_before_them_are_refused():
         Document(ids=(1, 2, 3), labels=(1, 2, 3), branches=(2, 1))
     with pytest.raises(ValueError, match="2 documents, but branches of 1"):
         Documents((4, 5), "loop", ((1,),))
+
+
+def test_even_a_document_that_is_learnt_from_its_first_token_ends_without_a_target():
+    """Prompts are never learnt, so that the documents above would hide a target that leads into the next one."""
+    plain = Document(ids=(5, 6, 7), labels=(5, 6, 7))
+    forked = Document(ids=(1, 2, 3, 4, 5), labels=(1, 2, 3, 4, 5), branches=(2, 2))
+    pack = collate([plain, forked], 10)
+    assert pack.targets.tolist() == [6, 7, IGNORED, IGNORED, 3, IGNORED, 5, IGNORED, IGNORED, IGNORED]
+    assert pack.positions.tolist() == [0, 1, 2, 0, 1, 2, 1, 2, 0, 1]
