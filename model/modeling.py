@@ -173,12 +173,20 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
 
         Eq. 4: the time embedding is added, in fp32, to every token of its frame before patchify.
         """
-        projected: Tensor = self.projector(self._slots(self._timed(pixels, times)))
+        projected: Tensor = self.projector(self._slots(self._timed(pixels, self._clock(times, [len(times)]))))
         return projected
+
+    def _clock(self, times: Tensor, counts: Sequence[int]) -> Tensor:
+        """What Eq. 3 embeds of frames at `times` (n,) of videos of `counts` frames."""
+        if self.config.time_embedding == "index":
+            return torch.cat([torch.arange(count) for count in counts]).to(times)
+        return times
 
     def _timed(self, pixels: Tensor, times: Tensor) -> Tensor:
         """Eq. 4: (n, rows, columns, vision width) patch tokens with the time of their frame."""
         tokens: Tensor = self.vision(pixels)
+        if self.config.time_embedding == "none":
+            return tokens
         embedding = temporal_embedding(times.to(tokens.device), tokens.shape[-1], self.config.tpe_theta)
         return (tokens.float() + embedding[:, None, None]).to(tokens.dtype)
 
@@ -213,7 +221,8 @@ class KangarooForConditionalGeneration(PreTrainedModel, GenerationMixin):  # typ
 
         All frames pass through the vision encoder and the projector together; patchify joins those of one video alone.
         """
-        videos = [self._slots(timed) for timed in self._timed(pixels, times).split(list(counts))]
+        timed = self._timed(pixels, self._clock(times, counts))
+        videos = [self._slots(video) for video in timed.split(list(counts))]
         slots = self.projector(torch.cat(videos)).split([len(video) for video in videos])
         return torch.cat([self._sequence(video) for video in slots])
 

@@ -144,6 +144,8 @@ class _Job:
 
 def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Settings, world: World) -> _Job:
     plan, network = recipe.plan(name), learner.network
+    if plan.time_embedding is not None:
+        network.config.time_embedding = plan.time_embedding
     stage, dtype = plan.stage, DTYPES[recipe.dtype]
     if settings.pipeline > 1 and not stage.packing:
         raise UserError(f"a pipeline needs packs, which all have one length, and stage {name} does not pack")
@@ -211,8 +213,7 @@ def _warm(
             set_heads(network, learner.processor.tokenizer)
         processor = KangarooProcessor(learner.processor.tokenizer, last.resolution, last.patch, True)
         objective = SpeltText(network, dtype=dtype)
-        budget = recipe.plan("refinement").budget
-        data = SpeltData(warmup, steps, processor, budget, world.ranks)
+        data = SpeltData(warmup, steps, processor, world.ranks)
         optim.freeze(network, {"llm", "visual_tokens"})
     else:
         objective = Sight(network, dtype=dtype).to(world.device)
@@ -233,7 +234,7 @@ def _warm(
         out=out,
         learner=learner,
         objective=objective,
-        optimizer=_adamw(objective),
+        optimizer=_warming(objective, warmup),
         batches=lambda start: in_order(data, places(start * world.ranks + world.rank), settings.workers),
         plan=_plan(steps, schedule, 1, settings),
         data=data.identity,
@@ -244,17 +245,26 @@ def _sides(recipe: Recipe) -> set[int]:
     return {plan.stage.resolution for plan in recipe.stages}
 
 
-def _adamw(objective: nn.Module) -> torch.optim.AdamW:
-    """For a warm-up: one rate for all."""
-    found: dict[float, list[nn.Parameter]] = {WEIGHT_DECAY: [], 0.0: []}
+def _warming(objective: nn.Module, warmup: WarmUp) -> torch.optim.Optimizer:
+    """A warm-up's optimizer: one rate for all."""
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in objective.named_parameters():
         if parameter.requires_grad:
             plain_ = parameter.ndim < 2 or any(part in name for part in optim.UNDECAYED)
-            found[0.0 if plain_ else WEIGHT_DECAY].append(parameter)
+            muon = warmup.muon and parameter.ndim == 2 and ".layers." in name
+            found.setdefault((muon, 0.0 if plain_ else WEIGHT_DECAY), []).append(parameter)
     groups = [
-        {"params": parameters, "scale": 1.0, "weight_decay": decay, "name": f"decay {decay}"}
-        for decay, parameters in found.items()
+        {
+            "params": parameters,
+            "scale": 1.0,
+            "weight_decay": decay,
+            "muon": muon,
+            "name": f"{'muon' if muon else 'adamw'} decay {decay}",
+        }
+        for (muon, decay), parameters in found.items()
     ]
+    if warmup.muon:
+        return optim.MuonAdamW(groups)
     return torch.optim.AdamW(groups, lr=0.0, betas=optim.BETAS)
 
 
@@ -283,7 +293,7 @@ def _data(
     seed = recipe.seed if settings.seed is None else settings.seed
     batching = Batching(
         tokens=plan.stage.llm_sequence,
-        max_frames=plan.pack_frames or plan.stage.frames,
+        max_frames=max(plan.pack_frames or plan.stage.frames, plan.budget.most),
         packing=plan.stage.packing,
         micro_batch=1 if plan.stage.packing else plan.micro_batch,
         fill=settings.pipeline > 1,

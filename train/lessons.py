@@ -44,6 +44,9 @@ PREFIX = "train/"
 QUESTIONS = 8
 """The most questions in one conversation."""
 
+DRILLED = 12
+"""The most questions of a drill."""
+
 MORE: tuple[TaskType, ...] = tuple(
     TaskType(name, builders)
     for name, builders in {
@@ -93,13 +96,14 @@ ALL_KINDS: tuple[Kind, ...] = tuple(
 class Lesson:
     """A conversation about a picture (`seconds` None), a video or nothing (0), and what is to be seen at each time.
 
-    `apart`: its rounds are questions of their own and no conversation.
+    `apart`: its rounds are questions of their own and no conversation. `world`: that which a video shows.
     """
 
     messages: tuple[Message, ...]
     seconds: float | None
     at: Callable[[float], tuple[Scene, tuple[Sprite, ...]]]
     apart: bool = True
+    world: World | None = None
 
     def frames(self, times: Sequence[float], side: int) -> Frames:
         """The pictures at `times` (seconds), uint8 RGB of shape (n, side, side, 3) where `side` divides 128, else
@@ -151,6 +155,17 @@ def _picture(dice: Dice, seed: str) -> Lesson:
         figures, told, asked = _equal_things(dice)
     else:
         figures, told, asked = _things(dice, 1 + dice.below(4))
+    return _still(dice, scene, figures, told, asked)
+
+
+def _sign(dice: Dice, seed: str) -> Lesson:
+    """A still of a sign: told, and asked about."""
+    return _still(dice, Scene(0.0, 1.0, dice.pick(PLACES), ()), *_sign_picture(dice))
+
+
+def _still(
+    dice: Dice, scene: Scene, figures: tuple[Sprite, ...], told: str, asked: list[tuple[str, str]]
+) -> Lesson:
     place = say("place", place=scene.place)
     caption_ = sentence(say("caption", place=place, what=told), ".")
     turns = [_describe(dice, "picture", caption_)]
@@ -241,7 +256,7 @@ def _clip(dice: Dice, seed: str) -> Lesson:
     asked = questions(world, seed, dice.shuffled([*kinds.KINDS.values(), *MORE])[:8])
     seen = [question for question in asked if not question.needs_subtitles]
     turns += [_open((question.text, question.answer)) for question in seen[:3]]
-    return Lesson(_conversation(turns), world.seconds, _looking(world))
+    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
 
 
 def _first(dice: Dice, seed: str) -> Lesson:
@@ -252,6 +267,21 @@ def _first(dice: Dice, seed: str) -> Lesson:
 def _second(dice: Dice, seed: str) -> Lesson:
     """A video of up to three events with questions."""
     return _examined(dice, seed, _world(dice, seed, 3), [], _COMPACT, drills=1)
+
+
+def _drill(dice: Dice, seed: str) -> Lesson:
+    """A video of seconds and many questions of the exam's kinds, put in as few words as may be: most of what a small model
+    reads about a video is the video, so that many answers about one cost little more than a few."""
+    group = dice.pick(tuple(kinds.GROUPS))
+    world, _ = kinds.video(seed, group, dice.pick(("easy", "easy", "medium", "hard")), "short")
+    asked = dice.shuffled(questions(world, seed, list(kinds.KINDS.values()), each=4))[:DRILLED]
+    turns = [_put(dice, world, question, _drilled(dice, question)) for question in asked]
+    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
+
+
+def _drilled(dice: Dice, question: Question) -> Way:
+    """Where the options are things to choose from, they are told."""
+    return "short" if question.type == "order" or dice.below(8) == 0 else "open"
 
 
 def _quiz(dice: Dice, seed: str) -> Lesson:
@@ -284,7 +314,7 @@ def _examined(
     turns = [_describe(dice, "video", caption(world))] if dice.below(6) == 0 or not found else []
     turns += [_put(dice, world, question, dice.pick(ways)) for question in dice.shuffled(found)]
     turns += [_letters(dice) for _ in range(drills)]
-    return Lesson(_conversation(turns), world.seconds, _looking(world))
+    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
 
 
 def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]]:
@@ -392,9 +422,11 @@ def _subtitles(dice: Dice, world: World) -> str:
 LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
     "options": _options,
     "pictures": _picture,
+    "signs": _sign,
     "clips": _clip,
     "first": _first,
     "second": _second,
+    "drill": _drill,
     "quiz": _quiz,
     "long": _long,
 }

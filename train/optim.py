@@ -101,6 +101,33 @@ def build(network: nn.Module, *, layers: int, prefix: str = "") -> torch.optim.A
     return torch.optim.AdamW(found, lr=0.0, betas=BETAS, eps=1e-8)
 
 
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024) for the groups with `muon` set, all of whose parameters are matrices, and AdamW for the
+    others: for warm-ups, in which a small LLM needs far fewer steps so. The paper's stages have AdamW alone.
+
+    The rates of both are AdamW's: Muon's updates are scaled to the root mean square of AdamW's (Liu et al.,
+    arXiv:2502.16982).
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float = 0.0) -> None:
+        ours = [group for group in groups if group["muon"]]
+        others = [group for group in groups if not group["muon"]]
+        self._muon = torch.optim.Muon(ours, lr=lr, adjust_lr_fn="match_rms_adamw")
+        self._adamw = torch.optim.AdamW(others, lr=lr, betas=BETAS, eps=1e-8)
+        super().__init__([*self._muon.param_groups, *self._adamw.param_groups], {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step of both."""
+        if closure is not None:
+            raise ValueError("there is no closure to evaluate again")
+        for part, muon in ((self._muon, True), (self._adamw, False)):
+            # Loading a state makes new mappings here; what the two work on is always what this one holds.
+            part.state = self.state
+            part.param_groups = [group for group in self.param_groups if group["muon"] is muon]
+            part.step()
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Each group's learning rate: its factor times `rate`, the minimum included."""
     for group in optimizer.param_groups:

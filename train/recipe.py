@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.model.config import TIME_EMBEDDINGS
 from kangaroo_eval.train.frame_budget import FrameBudget
 from kangaroo_eval.train.stages import IMAGE, INSTRUCTION, LONG, REFINEMENT, STAGES, VIDEO, Stage
 
@@ -18,6 +19,8 @@ class StagePlan:
     `steps`: None is one pass over the data. `budget`: how many frames of which video. `mixture`: made lessons by
     weight (`lessons.LESSONS`), or nothing, and then the data is the user's. `micro_batch`: documents of one forward
     pass where the stage does not pack; with packing a pack is one. `pack_frames`: the most frames in a pack.
+    `time_embedding`: what the network has from this stage on in place of the paper's (`KangarooConfig`), for ablations;
+    None leaves it.
     """
 
     stage: Stage
@@ -26,6 +29,7 @@ class StagePlan:
     mixture: Mapping[str, float] = field(default_factory=dict)
     micro_batch: int = 1
     pack_frames: int = 0
+    time_embedding: str | None = None
 
     @property
     def name(self) -> str:
@@ -51,8 +55,9 @@ def at_progress(phases: Sequence[Phase], progress: float) -> Phase:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUp:
     """Stage 0, which is this project's and not the paper's: what stands in for public checkpoints where the parts
-    start from nothing. `heads`: some of the LLM's are set by hand first (`start.set_heads`). `steps` of `batch` lessons: "words" teaches the LLM with spelt-out videos, "sight" the vision
-    encoder with pictures whose every patch is labelled."""
+    start from nothing. `steps` of `batch` lessons: "words" teaches the LLM with spelt-out videos of `budget` frames, "sight"
+    the vision encoder with pictures whose every patch is labelled. `heads`: some of the LLM's are set by hand first
+    (`start.set_heads`). `muon`: its matrices are trained by Muon and not by AdamW."""
 
     kind: str
     steps: int
@@ -61,6 +66,8 @@ class WarmUp:
     phases: tuple[Phase, ...]
     warmup_steps: int = 20
     heads: bool = False
+    muon: bool = False
+    budget: FrameBudget = field(default_factory=lambda: FrameBudget(least=16, most=16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +123,20 @@ PAPER_8B = Recipe(
     ),
 )
 """Steps follow from the data: one pass. At the paper's sizes 73 K, 469 K, 54 K, 17.5 K and 5.5 K."""
+
+
+def ablated(recipe_: Recipe, *, frames: int | None = None, time_embedding: str | None = None) -> Recipe:
+    """The recipe with a fixed number of `frames` of every video in place of its dynamic sampling, and with another time
+    embedding. UserError for a number of frames that no budget can have, or an unknown embedding."""
+    if time_embedding not in (None, *TIME_EMBEDDINGS):
+        raise UserError(f"time embedding {time_embedding!r}: choose among {', '.join(TIME_EMBEDDINGS)}")
+    plans = recipe_.stages
+    if frames is not None:
+        fixed = FrameBudget(least=frames, most=frames)
+        plans = tuple(plan if plan.budget.most == 1 else replace(plan, budget=fixed) for plan in plans)
+    if time_embedding is not None:
+        plans = tuple(replace(plan, time_embedding=time_embedding) for plan in plans)
+    return replace(recipe_, stages=plans)
 
 
 def scaled(stage: Stage, **changes: Any) -> Stage:
@@ -190,20 +211,28 @@ KANGAROO_TINY = Recipe(
     warmups=(
         WarmUp(
             kind="words",
-            steps=4000,
-            batch=12,
+            steps=2400,
+            batch=9,
             lr=2e-3,
             warmup_steps=40,
             heads=True,
+            muon=True,
+            budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
             phases=(
-                Phase(0.09, {"options": 1}, batch=40),
-                Phase(0.3, {"pictures": 6, "options": 1}, batch=32),
-                Phase(0.45, {"clips": 3, "first": 3, "pictures": 2, "options": 1}),
-                Phase(0.65, {"second": 6, "clips": 1, "pictures": 1, "options": 1}),
-                Phase(1.0, {"quiz": 5, "second": 1, "clips": 1, "options": 1, "pictures": 1}),
+                Phase(0.07, {"options": 1}, batch=32),
+                Phase(0.6, {"drill": 4, "options": 4, "pictures": 1}),
+                Phase(
+                    1.0, {"drill": 3, "quiz": 3, "long": 1, "clips": 1, "pictures": 1, "options": 3}, batch=10
+                ),
             ),
         ),
-        WarmUp(kind="sight", steps=1500, batch=64, lr=2e-3, phases=(Phase(1.0, {"pictures": 1}),)),
+        WarmUp(
+            kind="sight",
+            steps=2000,
+            batch=64,
+            lr=2e-3,
+            phases=(Phase(1.0, {"pictures": 4, "signs": 1, "clips": 2}),),
+        ),
     ),
     stages=(
         StagePlan(
@@ -277,7 +306,15 @@ SMOKE = Recipe(
     dtype="float32",
     lessons=4,
     warmups=(
-        WarmUp(kind="words", steps=16, batch=4, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"clips": 1}),)),
+        WarmUp(
+            kind="words",
+            steps=16,
+            batch=4,
+            lr=2e-3,
+            warmup_steps=2,
+            muon=True,
+            phases=(Phase(1.0, {"clips": 1}),),
+        ),
         WarmUp(
             kind="sight", steps=12, batch=8, lr=2e-3, warmup_steps=2, phases=(Phase(1.0, {"pictures": 1}),)
         ),

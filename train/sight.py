@@ -30,6 +30,9 @@ CLASSES: dict[str, tuple[str, ...]] = {
 }
 """What is named in each patch, by the heads' names."""
 
+FAINT = 0.05
+"""The share of a part of the picture below which the LLM is told nothing of a figure there."""
+
 PLATE = 9 / 13
 """Height of a sign's plate over its width."""
 
@@ -103,7 +106,7 @@ def patch_classes(place: str, figures: Sequence[Sprite], grid: int) -> dict[str,
     out = {name: [[empty[name]] * grid for _ in range(grid)] for name in CLASSES}
     for row in range(grid):
         for column in range(grid):
-            found = _shown(figures, row, column, grid)
+            found = shown_in(figures, row, column, grid)
             if found is None:
                 continue
             out["form"][row][column] = CLASSES["form"].index(found.form)
@@ -121,10 +124,13 @@ def coverage(sprite: Sprite, row: int, column: int, grid: int) -> float:
     return max(0.0, wide) * max(0.0, tall) * grid * grid
 
 
-def _shown(figures: Sequence[Sprite], row: int, column: int, grid: int) -> Sprite | None:
+def shown_in(
+    figures: Sequence[Sprite], row: int, column: int, grid: int, least: float = 0.2
+) -> Sprite | None:
+    """The figure that covers most of a patch, and more than the share `least` of it, or None."""
     shares = [(coverage(sprite, row, column, grid), i) for i, sprite in enumerate(figures)]
     share, best = max(shares, default=(0.0, 0))
-    return figures[best] if share > 0.2 else None
+    return figures[best] if share > least else None
 
 
 def _character(sign: Sprite, row: int, column: int, grid: int) -> int:

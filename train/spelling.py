@@ -13,10 +13,11 @@ eyes to speak in these words, by captions alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kangaroo_eval.miniworld.dice import Dice
@@ -25,31 +26,34 @@ from kangaroo_eval.miniworld.words import COLOURS, PLACES, SHAPES, SIGN_CHARACTE
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.position import temporal_embedding
 from kangaroo_eval.model.processing import KangarooProcessor
-from kangaroo_eval.train.batch import Document, Pack, collate
+from kangaroo_eval.train.batch import IGNORED, Document, Pack, collate
 from kangaroo_eval.train.encode import Encoder
 from kangaroo_eval.train.forward import NextToken, run_layers
-from kangaroo_eval.train.frame_budget import FrameBudget
+from kangaroo_eval.train.hints import HINTS, MENTIONS, hints, mentions
 from kangaroo_eval.train.lessons import VERSION, Lesson, chosen
 from kangaroo_eval.train.made import MadeSource, lesson_of
 from kangaroo_eval.train.recipe import WarmUp, at_progress
-from kangaroo_eval.train.sight import coverage
+from kangaroo_eval.train.rows import Row
+from kangaroo_eval.train.sight import FAINT, coverage
 
 _APART = 1000
 """Lesson numbers from one batch to the next: batches of different sizes have no lesson in common."""
-_FAINT = 0.05
-"""The share of a part of the picture below which a figure is not seen there."""
+_HINT = 0.2
+"""The weight of each kind of hint against the text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spelt:
     """A pack whose videos are words: the k-th word is token `words[k]` with `weights[k]` at the `cells[k]`-th visual
-    token of the pack; `times` (visual tokens,) are the seconds of each."""
+    token of the pack; `times` (visual tokens,) are the seconds of each, and `hints` what each can tell (`hints.HINTS`)."""
 
     pack: Pack
     cells: Tensor
     words: Tensor
     weights: Tensor
     times: Tensor
+    hints: Mapping[str, Tensor]
+    mentions: Mapping[str, Tensor]
 
     @property
     def labelled(self) -> int:
@@ -69,7 +73,11 @@ class Spelt:
     def to(self, device: torch.device | str) -> Spelt:
         """The same on another device."""
         moved = {name: getattr(self, name).to(device) for name in ("cells", "words", "weights", "times")}
-        return replace(self, pack=self.pack.to(device), **moved)
+        known = {
+            name: {head: item.to(device) for head, item in getattr(self, name).items()}
+            for name in ("hints", "mentions")
+        }
+        return replace(self, pack=self.pack.to(device), **known, **moved)
 
 
 class Speller:
@@ -108,7 +116,7 @@ class Speller:
 
     def _figure(self, sprite: Sprite, row: int, column: int, share: float) -> list[tuple[int, float]]:
         covered = coverage(sprite, row, column, self.grid)
-        if covered < _FAINT:
+        if covered < FAINT:
             return []
         weight = share * (0.25 + 0.75 * min(1.0, covered))
         words = [(self._names[sprite.form], weight)]
@@ -128,21 +136,22 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
         warmup: WarmUp,
         steps: int,
         processor: KangarooProcessor,
-        budget: FrameBudget,
         ranks: int = 1,
     ) -> None:
         self._warmup = warmup
         self._steps = steps
         self._ranks = ranks
         self._processor = processor
-        self._budget = budget
+        self._budget = warmup.budget
         self._encoder = Encoder(processor)
+        tokens = range(len(processor.tokenizer))
+        self._words = [str(processor.tokenizer.decode([index])).strip().lower() for index in tokens]
         self._speller = Speller(processor, round(processor.layout.slot_tokens**0.5))
 
     @property
     def identity(self) -> str:
         """A hash of what decides the batches."""
-        told = (VERSION, self._warmup, self._steps, self._ranks, self._budget, self._processor.layout)
+        told = (VERSION, self._warmup, self._steps, self._ranks, self._processor.layout)
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def __getitem__(self, i: int) -> Spelt:
@@ -150,19 +159,37 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
         phase = at_progress(self._warmup.phases, step / self._steps)
         count = (phase.batch or self._warmup.batch) // self._ranks
         first = step * _APART + part * count
-        documents: list[Document] = []
-        cells: list[list[tuple[int, float]]] = []
-        times: list[float] = []
+        drawn = []
         for number in range(first, first + count):
             kind, dice = chosen(phase.mixture, f"words/{number}")
             row = MadeSource(kind).row(number, 0)
-            shown = lesson_of(row)
+            drawn.append((row, lesson_of(row), dice))
+        return self.spelt(drawn)
+
+    def spelt(self, drawn: Sequence[tuple[Row, Lesson, Dice]]) -> Spelt:
+        """Rows and their lessons as one pack; the dice draw the number of frames."""
+        documents: list[Document] = []
+        mentioned: dict[str, list[int]] = {name: [] for name in MENTIONS}
+        cells: list[list[tuple[int, float]]] = []
+        times: list[float] = []
+        known: dict[str, list[int]] = {name: [] for name in HINTS}
+        for row, shown, dice in drawn:
             seconds = self._times(shown, dice)
             encoded = self._encoder.encode(row, len(seconds))
+            named = (
+                mentions(shown.world, [self._words[index] for index in encoded.ids]) if shown.world else {}
+            )
+            for name, found in mentioned.items():
+                found += [named.get(i, {}).get(name, IGNORED) for i in range(len(encoded.ids))]
             documents.append(
                 Document(ids=encoded.ids, labels=encoded.labels, name=row.id, branches=encoded.branches)
             )
-            for slot in self._slots(seconds):
+            slots = self._slots(seconds)
+            grid = self._speller.grid
+            told = hints(shown.world, slots, grid) if shown.world else {}
+            for name, found in known.items():
+                found += told.get(name, [IGNORED] * len(slots) * grid * grid)
+            for slot in slots:
                 looks = [shown.at(time) for time in slot]
                 spelt = self._speller.spell([(scene.place, figures) for scene, figures in looks])
                 cells += spelt
@@ -174,6 +201,8 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
             torch.tensor([word for _, word, _ in flat], dtype=torch.int64),
             torch.tensor([weight for _, _, weight in flat], dtype=torch.float32),
             torch.tensor(times, dtype=torch.float64),
+            {name: torch.tensor(found) for name, found in known.items()},
+            {name: torch.tensor(found) for name, found in mentioned.items()},
         )
 
     def _times(self, shown: Lesson, dice: Dice) -> tuple[float, ...]:
@@ -210,6 +239,9 @@ class SpeltText(nn.Module):
         scale = time_scale * network.config.text_config.initializer_range * inner**-0.5
         clock = torch.randn(inner, width, generator=generator) * scale
         self.register_buffer("clock", clock)
+        self.split = len(network.llm.model.layers) // 2
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(found)) for name, found in HINTS.items()})
+        self.naming = nn.ModuleDict({name: nn.Linear(width, len(found)) for name, found in MENTIONS.items()})
 
     @property
     def network(self) -> KangarooForConditionalGeneration:
@@ -222,8 +254,13 @@ class SpeltText(nn.Module):
         inputs = self.embed(spelt)
         with self.text.autocast(pack.input_ids.device):
             rotary, documents = self.text.rotary(pack), self.text.documents(pack)
-            hidden = run_layers(self.network.llm.model.layers, inputs, rotary, documents)
-            return self.text.loss(hidden, pack)
+            layers = self.network.llm.model.layers
+            middle = run_layers(layers[: self.split], inputs, rotary, documents)
+            later = run_layers(layers[self.split : self.split + 1], middle, rotary, documents)
+            hidden = run_layers(layers[self.split + 1 :], later, rotary, documents)
+            seen = middle[0][pack.input_ids == self.network.config.video_token_id]
+            known = _told(self.heads, seen, spelt.hints) + _told(self.naming, later[0], spelt.mentions)
+            return self.text.loss(hidden, pack) + _HINT * spelt.labelled * known
 
     def embed(self, spelt: Spelt) -> Tensor:
         """The LLM's inputs, (1, length, width)."""
@@ -237,3 +274,14 @@ class SpeltText(nn.Module):
         seen = temporal_embedding(spelt.times, len(clock), config.tpe_theta).to(ids.device) @ clock
         seen = seen.index_add(0, spelt.cells, table(spelt.words) * spelt.weights[:, None])
         return inputs.masked_scatter((ids == config.video_token_id)[:, None], seen.to(inputs.dtype))[None]
+
+
+def _told(heads: nn.ModuleDict, hidden: Tensor, classes: Mapping[str, Tensor]) -> Tensor:
+    """The sum of the heads' mean losses on `hidden` (n, width), whose classes are (n,) or `IGNORED`."""
+    lost = hidden.new_zeros((), dtype=torch.float32)
+    for name, found in classes.items():
+        kept = found != IGNORED
+        if kept.any():
+            logits = heads[name](F.rms_norm(hidden[kept], hidden.shape[-1:]))
+            lost = lost + F.cross_entropy(logits.float(), found[kept])
+    return lost

@@ -63,6 +63,12 @@ def make_parser() -> Parser:
     add("--llm", metavar="PATH_OR_ID", help="the LLM that stage image starts from (paper-8b, kangaroo-135m)")
     add("--steps", type=int, help="in place of the recipe's")
     add("--seed", type=int, help="of the order of the data (default: the recipe's)")
+    add("--frames", type=int, metavar="N", help="of every video, in place of the recipe's dynamic sampling")
+    add(
+        "--time-embedding",
+        metavar="WHAT",
+        help="seconds (the paper's), index or none, from this stage on: for ablations",
+    )
     add("--device", help="cuda or cpu (default: what there is)")
     add("--workers", type=int, default=1, help="processes that decode (default 1)")
     add("--attention", choices=("loop", "varlen", "flex"), help="back end of the packed attention")
@@ -102,10 +108,10 @@ def command(options: argparse.Namespace) -> int:
     """Show Table II, or train."""
     try:
         from kangaroo_eval.train import curriculum, parallel
-        from kangaroo_eval.train.recipe import recipe
+        from kangaroo_eval.train.recipe import ablated, recipe
     except ImportError as error:
         raise cannot_import(PROGRAM, error, 'pip install "kangaroo-eval[train]"') from None
-    chosen = recipe(options.recipe)
+    chosen = ablated(recipe(options.recipe), frames=options.frames, time_embedding=options.time_embedding)
     if options.what == "show":
         print(_shown(chosen))
         return 0

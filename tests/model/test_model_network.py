@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from kangaroo_eval.model.config import kangaroo_8b, kangaroo_tiny
+from kangaroo_eval.model.config import KangarooConfig, kangaroo_8b, kangaroo_tiny
 from kangaroo_eval.model.modeling import (
     PARTS,
     KangarooForConditionalGeneration,
@@ -88,6 +88,28 @@ def test_the_time_of_a_frame_matters(network):
     with torch.no_grad():
         one, other = network.encode_video(pixels, [0.0, 1.0]), network.encode_video(pixels, [0.0, 9.0])
     assert not torch.allclose(one[1], other[1])
+
+
+def test_ablations_of_the_time_embedding(make_network):
+    """By index the seconds do not matter and each video counts from 0; without one nothing does but the pictures."""
+    pixels = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    found = {}
+    for kind in ("seconds", "index", "none"):
+        network = make_network(time_embedding=kind)
+        with torch.no_grad():
+            found[kind] = [
+                network.encode_frames(pixels, torch.tensor(t)) for t in ([0.0, 1, 2, 3], [5.0, 6, 9, 10])
+            ]
+            together = network.encode_videos(
+                torch.cat([pixels, pixels]), torch.tensor([0.0, 1, 2, 3, 5, 6, 9, 10]), [4, 4]
+            )
+        halves = together.split(len(together) // 2)
+        assert torch.allclose(halves[0], halves[1], atol=1e-6) is (kind != "seconds")
+    assert torch.equal(found["seconds"][0], found["index"][0])
+    assert not torch.equal(*found["seconds"]) and torch.equal(*found["index"]) and torch.equal(*found["none"])
+    assert not torch.equal(found["index"][0], found["none"][0])
+    with pytest.raises(ValueError, match="time_embedding 'clock': choose among seconds, index, none"):
+        KangarooConfig(time_embedding="clock")
 
 
 def test_without_patchify_every_frame_is_a_slot(make_network):

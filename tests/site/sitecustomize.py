@@ -24,7 +24,11 @@ class Declare(importlib.abc.MetaPathFinder):
             sys.meta_path.remove(self)
             import torch
 
-            cpu = torch.version.cuda is None and "+cpu" not in importlib.metadata.version("torchvision")
+            try:
+                version = importlib.metadata.version("torchvision")
+            except importlib.metadata.PackageNotFoundError:
+                return None
+            cpu = torch.version.cuda is None and "+cpu" not in version
             # pytest may load this file twice, as it does a conftest.py that tests import from.
             if cpu and not hasattr(torch.ops.torchvision, "nms"):
                 library = torch.library.Library("torchvision", "DEF")

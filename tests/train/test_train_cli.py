@@ -163,6 +163,8 @@ def test_help_names_every_flag_and_imports_no_torch():
         (["image", "--out", "x", "--device", "tpu"], "device 'tpu': choose cpu or cuda"),
         (["image", "--out", "x", "--log", "paper"], "--log paper: choose among tensorboard, wandb"),
         (["image", "--out", "x", "--attention", "flex", "--device", "cpu"], "no backward pass on cpu"),
+        (["video", "--out", "x", "--time-embedding", "clock"], "choose among seconds, index, none"),
+        (["video", "--out", "x", "--frames", "7"], "must each be 1 or an even number"),
         (["image", "--out", "x", "--vision", "y"], "starts from nothing: leave --vision out"),
         (
             ["image", "--out", "x", "--recipe", "paper-8b"],
@@ -193,6 +195,16 @@ def test_weights_of_another_stage_are_refused(image, words, tmp_path, capsys):
     assert train("image", "--from", str(image), "--out", str(tmp_path)) == 1
     assert "and image starts from weights before any stage" in told(capsys)
     assert train("video", "--from", str(words), "--out", str(tmp_path), "--steps", "1", "--any-order") == 0
+
+
+def test_ablations_are_part_of_what_a_stage_was_asked(image, tmp_path, capsys):
+    flags = ["video", "--from", str(image), "--out", str(tmp_path), "--steps", "1"]
+    assert train(*flags, "--time-embedding", "index", "--frames", "6") == 0
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["time_embedding"] == "index"
+    capsys.readouterr()
+    assert train(*flags) == 1
+    line = told(capsys)
+    assert "time_embedding" in line and "budget" in line
 
 
 def test_weights_of_another_shape_are_refused(image, tmp_path, capsys):

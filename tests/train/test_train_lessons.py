@@ -157,20 +157,32 @@ def test_a_spelt_cell_names_what_covers_it(processor):
 
 def test_a_spelt_batch_has_a_cell_for_each_visual_token(processor):
     warmup = WarmUp(
-        kind="words", steps=10, batch=4, lr=1e-3, phases=(Phase(1.0, {"quiz": 1, "pictures": 1}),)
+        kind="words",
+        steps=10,
+        batch=4,
+        lr=1e-3,
+        phases=(Phase(1.0, {"quiz": 1, "pictures": 1}),),
+        budget=FrameBudget(least=8, most=8),
     )
-    spelt = SpeltData(warmup, 10, processor, FrameBudget(least=8, most=8))[1]
+    spelt = SpeltData(warmup, 10, processor)[1]
     visual = int((spelt.pack.input_ids == processor.token_id("<|video|>")).sum())
     assert len(spelt.times) == visual and int(spelt.cells.max()) == visual - 1 and spelt.labelled > 0
-    again = SpeltData(warmup, 10, processor, FrameBudget(least=8, most=8))[1]
+    again = SpeltData(warmup, 10, processor)[1]
     assert torch.equal(spelt.pack.input_ids, again.pack.input_ids) and torch.equal(
         spelt.weights, again.weights
     )
 
 
 def test_the_llm_reads_the_spelt_words_and_the_times(processor, network):
-    warmup = WarmUp(kind="words", steps=10, batch=2, lr=1e-3, phases=(Phase(1.0, {"quiz": 1}),))
-    spelt = SpeltData(warmup, 10, processor, FrameBudget(least=8, most=8))[0]
+    warmup = WarmUp(
+        kind="words",
+        steps=10,
+        batch=2,
+        lr=1e-3,
+        phases=(Phase(1.0, {"quiz": 1}),),
+        budget=FrameBudget(least=8, most=8),
+    )
+    spelt = SpeltData(warmup, 10, processor)[0]
     objective = SpeltText(network)
     inputs = objective.embed(spelt)[0]
     seat = int((spelt.pack.input_ids == processor.token_id("<|video|>")).nonzero()[0])

@@ -111,6 +111,32 @@ def test_the_groups_are_timms(network):
     }
 
 
+def test_muon_and_adamw_take_the_steps_that_each_takes_alone():
+    torch.manual_seed(0)
+    matrix, vector = torch.nn.Parameter(torch.randn(6, 4)), torch.nn.Parameter(torch.randn(4))
+    alone = [torch.nn.Parameter(each.detach().clone()) for each in (matrix, vector)]
+    both = optim.MuonAdamW(
+        [
+            {"params": [matrix], "muon": True, "weight_decay": 0.05, "scale": 1.0},
+            {"params": [vector], "muon": False, "weight_decay": 0.0, "scale": 0.5},
+        ]
+    )
+    muon = torch.optim.Muon([alone[0]], lr=0.1, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW([alone[1]], lr=0.05, betas=optim.BETAS, weight_decay=0.0)
+    for step in range(4):
+        for parameter, other in zip((matrix, vector), alone, strict=True):
+            parameter.grad = torch.full_like(parameter, 0.1 + step)
+            other.grad = parameter.grad.clone()
+        optim.set_rate(both, 0.1)
+        for each in (both, muon, adamw):
+            each.step()
+        if step == 1:
+            both.load_state_dict(both.state_dict())
+    assert torch.equal(matrix, alone[0]) and torch.equal(vector, alone[1])
+    with pytest.raises(ValueError, match="closure"):
+        both.step(lambda: 0.0)
+
+
 def test_the_minimum_is_scaled_too(network):
     """A floor of 1e-6 under 1e-5 x 0.0798 would raise the rate of the lowest layers."""
     optim.freeze(network, IMAGE.trains - {"patchify"})
