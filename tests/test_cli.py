@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
 
 from kangaroo_eval.cli import main
 from kangaroo_eval.cli.parser import make_parser
+from kangaroo_eval.miniworld import exam
 
 pytestmark = pytest.mark.usefixtures("away")
 
@@ -211,7 +213,8 @@ MISTAKES = {
     "score of no run": (1, ("score", "nowhere"), "no run.json"),
     "answers without a task": (1, ("score", "--answers", "x"), "goes with --task"),
     "show without a name": (1, ("tasks", "show"), "tasks show NAME"),
-    "unknown data action": (1, ("data", "burn"), "choose one of ls, verify, mini"),
+    "unknown data action": (1, ("data", "burn"), "choose one of ls, verify, mini, exam"),
+    "exam without a folder": (1, ("data", "exam"), "data exam --data-root DIR"),
 }
 
 
@@ -236,6 +239,15 @@ def test_duplicates_missing_fields_and_missing_videos_are_exit_6(tmp_path, capsy
     assert "1 video is missing" in refused(capsys, 6, *constant(gone))
     assert run("data", "verify", "videomme", "--data-root", gone) == 6
     assert run(*constant(gone, "--on-missing", "skip", "-q")) == 2, "no answer at all"
+
+
+def test_the_exam_is_made_where_a_data_root_is_looked_for(tmp_path, monkeypatch, capsys):
+    small = functools.partial(exam.make_exam, each=1, workers=1)
+    monkeypatch.setattr(exam, "make_exam", small)
+    assert run("data", "exam", "--data-root", str(tmp_path)) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "videomme")
+    assert run("data", "verify", "videomme", "--data-root", str(tmp_path)) == 0
+    assert "9 samples, 3 videos, 0 missing, 0 unreadable" in capsys.readouterr().out
 
 
 def test_score_report_and_the_listings_work_on_a_finished_run(data, capsys):

@@ -1,9 +1,11 @@
-"""`kangaroo-eval data [ls|verify|mini] [TASK...]`: before any model loads."""
+"""`kangaroo-eval data [ls|verify|mini|exam] [TASK...]`: before any model loads."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from kangaroo_eval.cli.common import cache_dir, data_root, split
 from kangaroo_eval.data import Located, locate, read_samples
@@ -12,14 +14,16 @@ from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Video
 
-ACTIONS = ("ls", "verify", "mini")
+ACTIONS = ("ls", "verify", "mini", "exam")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Say where each task's data is, check it (exit 6 when something is wrong), or make the mini copies."""
+    """Say where each task's data is, check it (exit 6 when something is wrong), or make the mini copies or the exam."""
     if options.action not in ACTIONS:
         raise UserError(f"data {options.action!r}: choose one of {', '.join(ACTIONS)}")
     root = data_root(options)
+    if options.action == "exam":
+        return _exam(root, split(options.task), quiet=options.quiet)
     broken = 0
     for name in split(options.task) or task_names():
         task = get_task(name)
@@ -38,6 +42,24 @@ def command(options: argparse.Namespace) -> int:
             broken += _verify(task, found)
     if broken:
         raise DataError(f"{broken} tasks have missing or unreadable videos")
+    return 0
+
+
+def _exam(root: Path | None, tasks: Sequence[str], *, quiet: bool) -> int:
+    """Make the exam, which bundled models are measured on, as a Video-MME in `root`."""
+    if root is None or tasks:
+        raise UserError("the exam is made in a folder of its own: kangaroo-eval data exam --data-root DIR")
+    from tqdm import tqdm
+
+    from kangaroo_eval.miniworld.exam import make_exam
+
+    with tqdm(desc="exam", unit="video", disable=True if quiet else None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        print(make_exam(root, progress=tell))
     return 0
 
 

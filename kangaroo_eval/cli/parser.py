@@ -225,7 +225,7 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", default="ls", help="ls, verify or mini")
+    parser.add_argument("action", nargs="?", default="ls", help="ls, verify, mini or exam")
     parser.add_argument("task", nargs="*", help="tasks (default: all)")
     _where(parser)
     _common(parser)
