@@ -43,6 +43,10 @@ WALLS = {
     "reply_cache": {"chat"},
     "verdicts": {"careful"},
     "metrics": {"types"},
+    "paired": set(),
+    "sides": {"errors", "journal", "metrics", "scores"},
+    "compare": {"errors", "paired", "sides"},
+    "gate": {"errors", "compare", "paired"},
     "wire": {"reply_cache"},
     "diagnosis": {"chat"},
     "completions": {"chat", "reply_cache", "wire"},
@@ -63,8 +67,8 @@ WALLS = {
     "answering": CORE | {"plan", "journal", "record", "foreign", "streak"},
     "runner": CORE | RUN | {"report", "foreign"},
     "rescore": CORE | RUN | {"report", "predictions"},
-    "report": {"types", "errors", "results", "journal"},
-    "cli": CORE | RUN | {"report", "predictions", "export", "options"},
+    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired"},
+    "cli": CORE | RUN | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld"},
     # These commands are Kangaroo's own; every other one reaches models by name alone.
     **{
         name: {"cli", "errors", "registry", "model", "types"}

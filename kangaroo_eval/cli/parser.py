@@ -9,6 +9,8 @@ COMMANDS = {
     "run": "infer, score and report (the default); the same line again resumes",
     "score": "score again, offline, or score answers made elsewhere",
     "report": "tables beside the published baselines",
+    "compare": "two runs of the same samples: what changed, and how surely",
+    "gate": "is a run worse than its baseline? The exit code says",
     "export": "a run's answers as the files that benchmarks and their servers take",
     "tasks": "list the benchmarks, or show one",
     "models": "list the models",
@@ -63,6 +65,8 @@ def make_parser(script: str) -> Parser:
     _run(made["run"])
     _score(made["score"])
     _report(made["report"])
+    _compare(made["compare"])
+    _gate(made["gate"])
     _export(made["export"])
     _tasks(made["tasks"])
     _models(made["models"])
@@ -203,6 +207,44 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     parser.add_argument("--format", default="terminal", help="terminal or markdown")
     parser.add_argument("--output", "-o", metavar="FILE", help="write there instead of printing")
+    _common(parser)
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("before", metavar="A", help="a run directory, or a baseline file")
+    add("after", metavar="B", help="the run that is compared with it")
+    add("--alpha", type=float, default=0.05, help="intervals are at 1 - alpha (0.05)")
+    add("--flips", type=int, default=10, metavar="N", help="samples to list each way and task (10)")
+    add("--force", action="store_true", help="compare runs of different protocols too")
+    add("--format", default="terminal", help="terminal or markdown")
+    add("--output", "-o", metavar="FILE", help="write there instead of printing")
+    add("--json", action="store_true", help="one machine-readable line last")
+    _common(parser)
+
+
+def _gate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run directory")
+    add("--baseline", required=True, metavar="B", help="a run directory, or a file that --accept wrote")
+    add("--accept", action="store_true", help="make RUN the baseline: write it to the file B")
+    add("--margin", type=float, default=2.0, help="points that a score may fall before it counts (2.0)")
+    add("--alpha", type=float, default=0.05, help="the chance of a false alarm (0.05)")
+    add(
+        "--inconclusive", choices=("pass", "fail"), help="what to make of an undecided gate (default: exit 5)"
+    )
+    add("--least-coverage", type=float, metavar="F", help="also fail below this fraction of answered samples")
+    add(
+        "--most-slower",
+        type=float,
+        metavar="F",
+        help="also fail where an answer takes more than F times as long",
+    )
+    add("--force", action="store_true", help="gate on runs of different protocols too")
+    add("--junit", metavar="FILE", help="write the checks as JUnit XML")
+    add("--summary", metavar="FILE", help="append a Markdown summary (default: $GITHUB_STEP_SUMMARY)")
+    add("--github", action="store_true", help="print GitHub annotations (default: where GitHub runs this)")
+    add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
 
 

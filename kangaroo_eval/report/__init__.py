@@ -44,6 +44,16 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, *map(_markdown, breakdowns(results))]) + "\n"
 
 
+def text_tables(tables: Sequence[Table]) -> str:
+    """Tables for a terminal."""
+    return "\n\n".join(_text(table, "simple") for table in tables)
+
+
+def markdown_tables(tables: Sequence[Table]) -> str:
+    """Tables as Markdown."""
+    return "\n\n".join(map(_markdown, tables))
+
+
 def _grid(table: Table, form: str) -> str:
     from tabulate import tabulate
 

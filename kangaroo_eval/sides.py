@@ -1,0 +1,179 @@
+"""One side of a comparison: the scores of a run directory, or of a baseline file that was made from one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record, write_json
+from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.scores import read_scores
+
+MODEL_KEYS = frozenset({"model", "model_hash", "asked", "dtype", "frame_size", "keep_aspect"})
+"""What of a protocol is the model's own: two runs may differ in it and still be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One answered sample: its scores, 0 to 1, by the careful and the official reader (None: outside the official
+    denominator, or not decided), what was read, the video, and the group of a mean over groups."""
+
+    careful: float
+    official: float | None
+    video: str
+    group: str = ""
+    read: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SideTask:
+    """A task's samples by id, how many were `asked`, and the seconds of the model's time an answer took on average
+    (None: not known)."""
+
+    samples: Mapping[str, Scored]
+    asked: int
+    seconds: float | None = None
+
+    @property
+    def coverage(self) -> float:
+        """Answered of asked."""
+        return len(self.samples) / self.asked if self.asked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A run or a baseline: its name for tables, the model, the protocol, the tasks; `path` is where it was read."""
+
+    name: str
+    model: str
+    protocol: Mapping[str, Any]
+    tasks: Mapping[str, SideTask] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def read_side(path: Path) -> Side:
+    """A run directory, or a baseline file. UserError for what is neither, and for a run without scores."""
+    if path.is_file():
+        return _baseline(path)
+    record = read_record(path) if path.is_dir() else None
+    if record is None:
+        raise UserError(f"{path}: give a run directory (with a run.json) or a baseline file")
+    tasks = {}
+    for task in record["tasks"]:
+        if not (path / f"{task}.scores.jsonl").exists():
+            raise UserError(f"{path} has no scores of {task}: kangaroo-eval score {path} makes them")
+        tasks[task] = _task(path, task)
+    return Side(path.resolve().name, record["model"]["name"], record["protocol"], tasks, path)
+
+
+def _task(path: Path, task: str) -> SideTask:
+    asked = read_asked(path, task)
+    samples = {
+        each.id: Scored(
+            careful=each.careful.value,
+            official=None if each.official is None else each.official.value,
+            video=each.video,
+            group=asked.get(each.id) or "",
+            read=each.careful.answer,
+            target=each.target,
+        )
+        for each in read_scores(path, task)
+        if each.careful is not None and each.careful.value is not None
+    }
+    spent = {line["id"]: line.get("seconds") for line in answer_lines(path / f"{task}.answers.jsonl")}
+    known = [seconds for seconds in spent.values() if isinstance(seconds, int | float)]
+    return SideTask(samples, len(asked), sum(known) / len(known) if known else None)
+
+
+def _baseline(path: Path) -> Side:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["schema"] != SCHEMA:
+            raise UserError(
+                f"{path}: baseline schema {SCHEMA} expected, found {found['schema']}: make it anew with --accept"
+            )
+        tasks = {name: _baseline_task(entry) for name, entry in found["tasks"].items()}
+        return Side(path.name, str(found.get("model", path.stem)), dict(found["protocol"]), tasks, path)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{path} is no baseline file ({type(error).__name__}: {error}): make one with "
+            "kangaroo-eval gate RUN --baseline FILE --accept"
+        ) from error
+
+
+def _baseline_task(entry: Mapping[str, Any]) -> SideTask:
+    groups, official = entry.get("groups", {}), entry.get("official", {})
+    samples = {
+        name: Scored(
+            careful=float(score),
+            official=None if official.get(name) is None else float(official[name]),
+            video=str(entry["videos"][name]),
+            group=str(groups.get(name, "")),
+        )
+        for name, score in entry["scores"].items()
+    }
+    return SideTask(samples, int(entry.get("asked", len(samples))), entry.get("seconds"))
+
+
+def write_baseline(path: Path, side: Side) -> None:
+    """Write a side as a baseline file: one line a sample, so that a review shows which ones changed."""
+    tasks = {}
+    for name, task in side.tasks.items():
+        ordered = dict(sorted(task.samples.items()))
+        grouped = {key: each.group for key, each in ordered.items() if each.group}
+        tasks[name] = {
+            "asked": task.asked,
+            "seconds": None if task.seconds is None else round(task.seconds, 4),
+            "scores": {key: plain(each.careful) for key, each in ordered.items()},
+            "official": {key: plain(each.official) for key, each in ordered.items()},
+            "videos": {key: each.video for key, each in ordered.items()},
+            **({"groups": grouped} if grouped else {}),
+        }
+    write_json(path, {"schema": SCHEMA, "model": side.model, "protocol": dict(side.protocol), "tasks": tasks})
+
+
+def plain(score: float | None) -> float | int | None:
+    """1 and not 1.0, as a reviewer would write it."""
+    return None if score is None else int(score) if score == int(score) else score
+
+
+def value(task: SideTask, reader: str = "careful") -> float | None:
+    """A side's own score of a task, in points from 0 to 100, over all of its answers."""
+    points = [
+        Point(score, each.video, each.group, readable=True)
+        for each in task.samples.values()
+        if (score := getattr(each, reader)) is not None
+    ]
+    found = estimate(points, macro=True).value if points else None
+    return None if found is None else 100 * found
+
+
+def differing(new: Side, old: Side) -> list[str]:
+    """What of the two protocols differs, beside the models, in the tasks that both have: "key: old -> new"."""
+    out = []
+    ours, theirs = (
+        {key: item for key, item in side.protocol.items() if key not in MODEL_KEYS} for side in (new, old)
+    )
+    shared = new.tasks.keys() & old.tasks.keys()
+    for side in (ours, theirs):
+        side["tasks"] = {name: item for name, item in side.get("tasks", {}).items() if name in shared}
+    for key, was, now in _unlike(theirs, ours, ""):
+        out.append(f"{key}: {was} -> {now}")
+    return sorted(out)
+
+
+def _unlike(old: Any, new: Any, key: str) -> list[tuple[str, Any, Any]]:
+    """Key, old and new value of all that differs; what only one side has differs from nothing."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for name in sorted({*old, *new}):
+            found += _unlike(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+        return found
+    return [] if old == new else [(key, old, new)]

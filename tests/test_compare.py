@@ -1,0 +1,226 @@
+"""compare and gate as users and CI systems meet them: exit codes, tables, JUnit, annotations, baselines."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+pytest.importorskip("scipy")
+
+from kangaroo_eval.cli import main
+from kangaroo_eval.sides import read_side
+
+
+def make_run(path, scores, *, model="one", each=3, frames=8, task="videomme", seconds=1.0, unanswered=0):
+    """A run directory whose sample i, of video i // each, has the score scores[i] by both readers."""
+    path.mkdir()
+    entry = {"version": 1, "prompt_hash": "p", "data_fingerprint": "d", "data": "mini", "frames": frames}
+    record = {
+        "schema": 1,
+        "id": path.name,
+        "model": {"name": model, "hash": model, "notes": []},
+        "protocol": {"sampler": "uniform", "seed": 0, "model": model, "tasks": {task: entry}},
+        "tasks": {task: {"data": "mini"}},
+        "started": "now",
+        "finished": "now",
+    }
+    (path / "run.json").write_text(json.dumps(record))
+    asked, answers, scored = [], [], []
+    for i, score in enumerate([*scores, *[None] * unanswered]):
+        name = {"id": f"q{i}", "video": f"v{i // each}"}
+        asked.append({**name, "group": None})
+        if score is None:
+            answers.append({**name, "status": "decode_error"})
+            continue
+        answers.append({**name, "status": "ok", "text": "A", "seconds": seconds})
+        careful = {"answer": "A" if score else "B", "score": score, "rule": "letter", "span": None}
+        official = {"answer": "A", "score": score}
+        scored.append({**name, "target": "A", "careful": careful, "official": official, "tags": {}})
+    for kind, lines in (("asked", asked), ("answers", answers), ("scores", scored)):
+        (path / f"{task}.{kind}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Before: two of three right in each of 60 videos. After: as before, but one more wrong in 20 of them."""
+    before = [1, 1, 0] * 60
+    after = [1, 0, 0] * 20 + [1, 1, 0] * 40
+    return make_run(tmp_path / "before", before), make_run(
+        tmp_path / "after", after, model="two", seconds=3.0
+    )
+
+
+def called(*words):
+    try:
+        return main([str(word) for word in words])
+    except SystemExit as error:
+        return error.code
+
+
+def test_compare_tells_what_changed_and_how_surely(runs, capsys):
+    before, after = runs
+    assert called("compare", before, after, "--flips", "2", "--json") == 0
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.startswith("videomme "))
+    assert "66.7" in row and "55.6" in row and "-11.1 [-15." in row and "0/20" in row and "<0.001" in row
+    assert "before (one) -> after (two)" in out and "3.00 times the time before" in out
+    assert "videomme: lost, 20 of 180 samples" in out and "18 more: --flips 20" in out
+    assert "\nq1 " in out and "videomme: gained" not in out
+    told = json.loads(out.splitlines()[-1])
+    assert told["exit"] == 0 and told["tasks"]["videomme"]["lost"] == 20
+    assert told["tasks"]["videomme"]["careful"] == pytest.approx(100 / 180)
+    assert told["tasks"]["videomme"]["difference"] == pytest.approx(-100 * 20 / 180)
+
+
+def test_compare_writes_markdown(runs, tmp_path):
+    assert called("compare", *runs, "--format", "markdown", "--output", tmp_path / "c.md") == 0
+    assert "| videomme |" in (tmp_path / "c.md").read_text()
+
+
+def test_runs_that_were_not_asked_the_same_are_refused_and_the_difference_named(runs, tmp_path, capsys):
+    other = make_run(tmp_path / "other", [1, 1, 0] * 60, frames=16)
+    assert called("compare", runs[0], other) == 5
+    error = capsys.readouterr().err
+    assert "tasks.videomme.frames: 8 -> 16" in error and "--force" in error and len(error.splitlines()) == 1
+    assert called("compare", runs[0], other, "--force") == 0
+    assert "not the same protocol: tasks.videomme.frames: 8 -> 16" in capsys.readouterr().out
+    assert called("gate", other, "--baseline", runs[0]) == 5
+
+
+def test_samples_that_one_run_lacks_are_left_out_and_counted(runs, tmp_path, capsys):
+    short = make_run(tmp_path / "short", [1, 1, 0] * 50, unanswered=30)
+    assert called("compare", runs[0], short) == 0
+    out = capsys.readouterr().out
+    assert "30 samples answered only before and 0 only after" in out and "100.0 % -> 83.3 %" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare", "before", "nowhere"], "nowhere: give a run directory"),
+        (["compare", "before", "before", "--format", "latex"], "choose one of terminal, markdown"),
+        (["compare", "before", "before", "--alpha", "2"], "--alpha 2: give a probability"),
+        (["compare", "before", "before", "--flips", "-1"], "--flips -1"),
+        (["gate", "before", "--baseline", "none.json"], "there is no baseline; kangaroo-eval gate"),
+        (["gate", "before", "--baseline", "before", "--margin", "0"], "--margin 0: give points"),
+        (["gate", "before", "--baseline", "before", "--alpha", "0.5"], "--alpha 0.5"),
+        (["gate", "before", "--baseline", "before", "--most-slower", "0.9"], "give a factor of 1 or more"),
+        (["gate", "before", "--baseline", "before", "--least-coverage", "99"], "give a fraction"),
+        (["gate", "before", "--baseline", "before", "--accept"], "is a folder: give --baseline FILE.json"),
+        (["gate", "before", "--baseline", "gone/b.json", "--accept"], "there is no folder gone"),
+        (["compare", "before", "text.json"], "text.json is no baseline file"),
+        (["compare", "before", "new.json"], "baseline schema 1 expected, found 2"),
+        (["compare", "before", "mlvu"], "nothing to compare: mlvu has mlvu, before has videomme"),
+        (["compare", "before", "strange"], "answered no sample in common"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_1(words, said, runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.json").write_text("{}")
+    (tmp_path / "new.json").write_text('{"schema": 2}')
+    make_run(tmp_path / "mlvu", [1, 0, 1], task="mlvu")
+    strange = make_run(tmp_path / "strange", [1, 0, 1])
+    for file in strange.glob("*.jsonl"):
+        file.write_text(file.read_text().replace('"q', '"other'))
+    assert called(*words) == 1
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+
+
+def test_the_gate_fails_a_worse_run_passes_the_same_and_decides_nothing_of_few(runs, tmp_path, capsys):
+    before, after = runs
+    assert called("gate", after, "--baseline", before) == 4
+    assert "REGRESSION" in capsys.readouterr().out
+    assert called("gate", before, "--baseline", after) == 0
+    assert called("gate", before, "--baseline", before) == 0
+    assert "[+0.0, +0.0]" in capsys.readouterr().out
+    few = make_run(tmp_path / "few", [1, 1, 0] * 20)
+    assert called("gate", few, "--baseline", before) == 5
+    assert "20 videos: fewer than 30 decide nothing" in capsys.readouterr().out
+    noisy = make_run(tmp_path / "noisy", [1, 1, 1] * 10 + [0, 0, 0] * 5 + [1, 1, 0] * 45)
+    assert called("gate", noisy, "--baseline", before) == 5
+    assert "anything from" in capsys.readouterr().out
+    assert called("gate", noisy, "--baseline", before, "--inconclusive", "pass") == 0
+    assert called("gate", noisy, "--baseline", before, "--inconclusive", "fail") == 4
+
+
+def test_coverage_and_speed_gate_where_that_is_asked(runs, tmp_path, capsys):
+    before, _ = runs
+    slow = make_run(tmp_path / "slow", [1, 1, 0] * 60, seconds=3.0, unanswered=20)
+    assert called("gate", slow, "--baseline", before) == 0
+    assert called("gate", slow, "--baseline", before, "--most-slower", "2") == 4
+    assert "3.00 times as long" in capsys.readouterr().out
+    assert called("gate", slow, "--baseline", before, "--least-coverage", "0.95") == 4
+    assert "180 of 200 answered" in capsys.readouterr().out
+    assert called("gate", slow, "--baseline", before, "--least-coverage", "0.9", "--most-slower", "4") == 0
+
+
+def test_a_task_that_the_run_lacks_is_not_passed_over(runs, tmp_path, capsys):
+    before, _ = runs
+    assert called("gate", before, "--baseline", tmp_path / "b.json", "--accept") == 0
+    found = json.loads((tmp_path / "b.json").read_text())
+    found["tasks"]["mlvu"] = found["tasks"]["videomme"]
+    (tmp_path / "b.json").write_text(json.dumps(found))
+    assert called("gate", before, "--baseline", tmp_path / "b.json") == 5
+    assert "the baseline has mlvu and the run has not" in capsys.readouterr().out
+
+
+def test_an_accepted_baseline_is_the_run_itself(runs, tmp_path, capsys):
+    before, after = runs
+    file = tmp_path / "baseline.json"
+    assert called("gate", before, "--baseline", file, "--accept") == 0
+    assert "one, videomme, 180 samples" in capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert found["schema"] == 1 and found["protocol"]["sampler"] == "uniform"
+    assert (
+        found["tasks"]["videomme"]["scores"]["q0"] == 1 and found["tasks"]["videomme"]["videos"]["q5"] == "v1"
+    )
+    assert read_side(file).tasks["videomme"].coverage == read_side(before).tasks["videomme"].coverage
+    assert called("gate", before, "--baseline", file) == 0
+    assert called("gate", after, "--baseline", file) == 4
+    again = file.read_bytes()
+    assert called("gate", before, "--baseline", file, "--accept") == 0 and file.read_bytes() == again
+
+
+def test_other_programs_may_write_a_baseline(runs, tmp_path):
+    """The fixed keys of the file alone: scores and videos."""
+    scores = {f"q{i}": score for i, score in enumerate([1, 1, 0] * 60)}
+    videos = {name: f"v{int(name[1:]) // 3}" for name in scores}
+    protocol = json.loads((runs[0] / "run.json").read_text())["protocol"]
+    tasks = {"videomme": {"scores": scores, "videos": videos}}
+    (tmp_path / "b.json").write_text(json.dumps({"schema": 1, "protocol": protocol, "tasks": tasks}))
+    assert called("gate", runs[0], "--baseline", tmp_path / "b.json") == 0
+    assert called("gate", runs[1], "--baseline", tmp_path / "b.json") == 4
+
+
+def test_ci_systems_get_their_files(runs, tmp_path, monkeypatch, capsys):
+    before, after = runs
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    words = ["gate", after, "--baseline", before, "--junit", tmp_path / "gate.xml", "--json"]
+    assert called(*words) == 4
+    out = capsys.readouterr().out
+    assert "::error title=videomme::videomme: regression [-14" in out
+    told = json.loads(out.splitlines()[-1])
+    assert told["exit"] == 4 and told["outcome"] == "regression"
+    suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert suite.attrib == {"tests": "1", "failures": "1", "errors": "0"}
+    case = suite.find("testsuite/testcase")
+    assert case.attrib["name"] == "videomme" and "points" in case.find("failure").attrib["message"]
+    assert "kangaroo-eval gate: regression" in (tmp_path / "summary.md").read_text()
+    assert called("gate", before, "--baseline", before, "--junit", tmp_path / "ok.xml") == 0
+    assert "::" not in capsys.readouterr().out
+    assert ElementTree.parse(tmp_path / "ok.xml").getroot().attrib["failures"] == "0"
+
+
+def test_hostile_names_stay_text(tmp_path, capsys):
+    name = "a%0A::error::x\n|<b>"
+    one = make_run(tmp_path / "one", [1, 1, 0] * 40, task="videomme", model=name)
+    two = make_run(tmp_path / "two", [0, 0, 0] * 40, task="videomme", model=name)
+    assert called("gate", two, "--baseline", one, "--github", "--junit", tmp_path / "x.xml") == 4
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
+    assert len(lines) == 1
+    ElementTree.parse(tmp_path / "x.xml")
