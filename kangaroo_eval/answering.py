@@ -341,6 +341,7 @@ class Answering:
             "video_bytes": _bytes(request.video),
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
+            **({"subtitle_cues": len(decoded.view.cues)} if self.plan.subtitles and decoded.view else {}),
         }
 
     def _write(self, line: Mapping[str, Any]) -> None:

@@ -302,6 +302,7 @@ _KEPT = (
     "losses",
     "frames_repeated",
     "frames_absent",
+    "subtitle_cues",
 )
 
 

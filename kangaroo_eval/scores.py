@@ -58,6 +58,7 @@ def score_answers(
             official=official,
             tags=sample.tags,
             judge=state,
+            options=len(sample.choices),
         )
 
 
@@ -96,6 +97,7 @@ def write_scores(
                 },
                 "official": each.official and {"answer": each.official.answer, "score": each.official.value},
                 "tags": dict(each.tags),
+                "options": each.options,
                 **(_judged(each, verdicts) if each.judge else {}),
             }
             for each in scored
@@ -128,6 +130,7 @@ def _scores(path: Path, task: str) -> list[ScoredSample]:
             official=_score(line["official"]),
             tags=_shared_tags(line["tags"]),
             judge=_shared(line.get("judge")),
+            options=line.get("options", 0),
         )
         for line in read_lines(path / f"{task}.scores.jsonl")
     ]

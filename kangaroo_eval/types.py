@@ -148,7 +148,8 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class ScoredSample:
     """One answered sample under both readers. `video` is what standard errors are clustered by. A score is None
-    where only a judge can give it; `judge` is then "not_judged" or "judge_failed", "ok" where one was asked."""
+    where only a judge can give it; `judge` is then "not_judged" or "judge_failed", "ok" where one was asked. `options`: how many there were to
+    choose from."""
 
     id: str
     video: str
@@ -157,6 +158,7 @@ class ScoredSample:
     official: Score | None
     tags: Tags
     judge: str | None = None
+    options: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ WALLS = {
     "plan": CORE | {"data"},
     "journal": {"errors"},
     "scores": CORE | {"data", "journal"},
-    "results": CORE | {"data", "journal", "scores"},
+    "sanity": {"types"},
+    "results": CORE | {"data", "journal", "scores", "sanity"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign"},
     "foreign": {"types", "errors"},
     "streak": set(),
@@ -68,7 +69,9 @@ WALLS = {
     "runner": CORE | RUN | {"report", "foreign"},
     "rescore": CORE | RUN | {"report", "predictions"},
     "report": {"types", "errors", "results", "journal", "compare", "gate", "paired"},
-    "cli": CORE | RUN | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld"},
+    "cli": CORE
+    | RUN
+    | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld"},
     # These commands are Kangaroo's own; every other one reaches models by name alone.
     **{
         name: {"cli", "errors", "registry", "model", "types"}

@@ -68,7 +68,7 @@ def test_a_run_keeps_every_answer_scores_it_twice_and_writes_the_fixed_keys(made
     assert answers[0]["frame_times"] == pytest.approx([0.375, 1.125, 1.875, 2.625])
     scores = lines(tmp_path / "run/videomme.scores.jsonl")
     assert [line["id"] for line in scores] == [row["question_id"] for row in videomme_rows(4)]
-    assert set(scores[0]) == {"id", "video", "target", "careful", "official", "tags"}
+    assert set(scores[0]) == {"id", "video", "target", "careful", "official", "tags", "options"}
     assert set(scores[0]["careful"]) == {"answer", "score", "rule", "span"}
     assert set(scores[0]["official"]) == {"answer", "score"}
     data = json.loads((tmp_path / "run/results.json").read_text())

@@ -92,6 +92,7 @@ def _caveats(results: Mapping[str, Any]) -> list[str]:
     for task in results["tasks"].values():
         notes += _state_notes(task)
         notes += _troubles(task, results["run"]["min_coverage"])
+        notes += [f"{task['label']}: CHECK: {each['text']}." for each in task.get("findings", [])]
         if task.get("frames_repeated"):
             notes.append(
                 f"{task['label']}: {task['frames_repeated']} frames could not be decoded; their neighbours stand in."
