@@ -205,8 +205,12 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
-    parser.add_argument("--format", default="terminal", help="terminal or markdown")
+    parser.add_argument(
+        "--format",
+        help="terminal, markdown, latex, csv, json or html (default: by FILE's ending, else terminal)",
+    )
     parser.add_argument("--output", "-o", metavar="FILE", help="write there instead of printing")
+    parser.add_argument("--plots", metavar="DIR", help="also write charts there, as SVG, PNG and PDF")
     _common(parser)
 
 

@@ -1,44 +1,81 @@
-"""`kangaroo-eval report RUN...`: the tables again."""
+"""`kangaroo-eval report RUN...`: the tables again, in any format, and charts."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kangaroo_eval.cli.common import user_path
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import SCHEMA
 
-FORMATS = ("terminal", "markdown")
+FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
+_BY_ENDING = {
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+    ".htm": "html",
+}
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print or write the report of every run given."""
+    """Print or write the report of all runs together."""
     from kangaroo_eval.journal import write_text
-    from kangaroo_eval.report import markdown, terminal
 
-    if options.format not in FORMATS:
-        raise UserError(f"--format {options.format!r}: choose one of {', '.join(FORMATS)}")
-    parts = []
-    for name in options.runs:
-        data = _results(Path(name))
-        colour = sys.stdout.isatty() and not options.output
-        try:
-            parts.append(markdown(data) if options.format == "markdown" else terminal(data, colour=colour))
-        except (LookupError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{name}/results.json is not whole; `kangaroo-eval score {name}` makes it anew"
-            ) from error
-    text = "\n\n".join(parts)
-    if options.output:
-        if not Path(options.output).parent.is_dir():
-            raise UserError(f"--output {options.output}: there is no folder {Path(options.output).parent}")
-        write_text(Path(options.output), text + "\n")
+    output = user_path(options.output) if options.output else None
+    form = options.format or (_BY_ENDING.get(output.suffix.lower(), "terminal") if output else "terminal")
+    if form not in FORMATS:
+        raise UserError(f"--format {form!r}: choose one of {', '.join(FORMATS)}")
+    runs = [_results(user_path(name)) for name in options.runs]
+    if output and not output.parent.is_dir():
+        raise UserError(f"--output {options.output}: there is no folder {output.parent}")
+    try:
+        text = _rendered(form, runs, colour=sys.stdout.isatty() and not output)
+        files = _plots(runs, user_path(options.plots)) if options.plots else []
+    except (LookupError, TypeError, AttributeError) as error:
+        names = " ".join(options.runs)
+        raise UserError(
+            f"{names}: a results.json is not whole; `kangaroo-eval score RUN` makes it anew"
+        ) from error
+    if output:
+        write_text(output, text if text.endswith("\n") else text + "\n")
     else:
         print(text)
+    for file in files:
+        print(file, file=sys.stderr)
     return 0
+
+
+def _rendered(form: str, runs: Sequence[Mapping[str, Any]], *, colour: bool) -> str:
+    from kangaroo_eval import report
+
+    if form == "terminal":
+        return report.terminal(runs, colour=colour)
+    if form == "markdown":
+        return report.markdown(runs)
+    if form == "latex":
+        from kangaroo_eval.report import latex
+
+        return latex.document(report.whole(runs))
+    if form == "html":
+        from kangaroo_eval.report import page, plots
+
+        return page.document(runs, plots.charts(runs))
+    from kangaroo_eval.report import data
+
+    return data.table(runs) if form == "csv" else data.document(runs)
+
+
+def _plots(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    from kangaroo_eval.report import plots
+
+    return plots.save(plots.charts(runs), folder)
 
 
 def _results(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kangaroo_eval.report import published
@@ -10,7 +10,17 @@ from kangaroo_eval.report import published
 ERRORS = 3
 """Kinds of error that a task's notes tell of."""
 
-Style = Callable[[str, str], str]
+
+class Marked(str):
+    """A value with a mark of its column (`published.BOLD`, ...), which each format shows in its own way."""
+
+    __slots__ = ("mark",)
+    mark: str
+
+    def __new__(cls, text: str, mark: str) -> Marked:
+        made = super().__new__(cls, text)
+        made.mark = mark
+        return made
 
 
 class Table(NamedTuple):
@@ -213,21 +223,16 @@ def elsewhere(results: Mapping[str, Any]) -> list[Table]:
     return tables
 
 
-def published_tables(results: Mapping[str, Any], style: Style) -> list[Table]:
-    """The paper's tables that these tasks have a column in, with this run's row where it is comparable.
-
-    `style(text, mark)` renders a marked value.
-    """
-    by_table: dict[str, list[Mapping[str, Any]]] = {}
-    for task in results["tasks"].values():
-        if task["published"]:
-            by_table.setdefault(task["published"]["table"], []).append(task)
-    return [_published(number, tasks, results, style) for number, tasks in sorted(by_table.items())]
+def published_tables(runs: Sequence[Mapping[str, Any]], *, whole: bool = False) -> list[Table]:
+    """The paper's tables that these runs have a column in (`whole`: all three), with the rows of each run that is
+    comparable."""
+    touched = {
+        task["published"]["table"] for run in runs for task in run["tasks"].values() if task["published"]
+    }
+    return [_published(number, runs) for number in published.TITLES if whole or number in touched]
 
 
-def _published(
-    number: str, tasks: Sequence[Mapping[str, Any]], results: Mapping[str, Any], style: Style
-) -> Table:
+def _published(number: str, runs: Sequence[Mapping[str, Any]]) -> Table:
     table = published.load(number)
     lead = [column for column in ("model", "size", "frames") if column in table.rows[0]]
     marks = {column: published.marks(table.rows, column) for column in table.columns}
@@ -236,19 +241,26 @@ def _published(
         cells = [row[column] for column in lead]
         for column in table.columns:
             mark = marks[column].get(index)
-            cells.append(style(row[column], mark) if mark else row[column] or "-")
+            cells.append(Marked(row[column], mark) if mark else row[column] or "-")
         rows.append(cells)
-    comparable = [task for task in tasks if task["published"]["comparable"]]
-    if comparable:
-        rows += [
-            _own_row(results, comparable, table.columns, lead, reader) for reader in ("official", "careful")
+    notes, own = [], 0
+    for run in runs:
+        tasks = [
+            task
+            for task in run["tasks"].values()
+            if task["published"] and task["published"]["table"] == number
         ]
-    notes = [
-        f"{task['label']} is not in this table: {task['published']['why']}."
-        for task in tasks
-        if task not in comparable
-    ]
-    if comparable:
+        comparable = [task for task in tasks if task["published"]["comparable"]]
+        own += len(comparable)
+        if comparable:
+            rows += [_own_row(run, comparable, table.columns, lead, each) for each in ("official", "careful")]
+        which = f" of {run['run']['model']}" if len(runs) > 1 else ""
+        notes += [
+            f"{task['label']}{which} is not in this table: {task['published']['why']}."
+            for task in tasks
+            if task not in comparable
+        ]
+    if own:
         notes.append("own rows: points ± standard error, coverage; they take no part in the marks.")
     header = [published.HEADINGS[column] for column in (*lead, *table.columns)]
     return Table(published.TITLES[number], header, rows, notes + list(table.footnotes))
