@@ -68,7 +68,7 @@ WALLS = {
     "answering": CORE | {"plan", "journal", "record", "foreign", "streak"},
     "runner": CORE | RUN | {"report", "foreign"},
     "rescore": CORE | RUN | {"report", "predictions"},
-    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired"},
+    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media"},
     "cli": CORE
     | RUN
     | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld"},

@@ -7,7 +7,7 @@ the mini benchmarks begin with "mini/" and those of the held-out exam with "exam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds, words
@@ -330,6 +330,18 @@ def _options(dice: Dice, seed: str) -> Lesson:
     return Lesson(_letters(dice, 8), 0.0, _nothing, apart=False)
 
 
+def _told(dice: Dice, seed: str) -> Lesson:
+    """No video: what a narrator tells of one, and questions that this answers."""
+    world, _ = kinds.video(seed, "signs", dice.pick(kinds.DIFFICULTIES), "short")
+    asked = dice.shuffled(questions(world, seed, [kinds.KINDS["subtitles"]], each=6))
+    turns = []
+    for place, question in enumerate(asked):
+        user, assistant = _put(dice, replace(world, cues=()), question, dice.pick(_COMPACT))
+        before = "" if place else _subtitles(dice, world)
+        turns.append((replace(user, content=before + user.content), assistant))
+    return Lesson(_conversation(turns), 0.0, _nothing, apart=False)
+
+
 def _letters(dice: Dice, most: int = 4) -> Turn:
     """Up to `most` options, and all of them with their letters in another order."""
     pools = (
@@ -421,6 +433,7 @@ def _subtitles(dice: Dice, world: World) -> str:
 
 LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
     "options": _options,
+    "told": _told,
     "pictures": _picture,
     "signs": _sign,
     "clips": _clip,

@@ -11,6 +11,7 @@ COMMANDS = {
     "report": "tables beside the published baselines",
     "compare": "two runs of the same samples: what changed, and how surely",
     "gate": "is a run worse than its baseline? The exit code says",
+    "view": "pages with every sample and the frames that the model saw",
     "export": "a run's answers as the files that benchmarks and their servers take",
     "tasks": "list the benchmarks, or show one",
     "models": "list the models",
@@ -67,6 +68,7 @@ def make_parser(script: str) -> Parser:
     _report(made["report"])
     _compare(made["compare"])
     _gate(made["gate"])
+    _view(made["view"])
     _export(made["export"])
     _tasks(made["tasks"])
     _models(made["models"])
@@ -249,6 +251,23 @@ def _gate(parser: argparse.ArgumentParser) -> None:
     add("--summary", metavar="FILE", help="append a Markdown summary (default: $GITHUB_STEP_SUMMARY)")
     add("--github", action="store_true", help="print GitHub annotations (default: where GitHub runs this)")
     add("--json", action="store_true", help="one machine-readable line last")
+    _common(parser)
+
+
+def _view(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a run directory")
+    add("--compare", metavar="B", help="an earlier run, to show what changed since")
+    add("--output", "-o", metavar="DIR", help="the folder to write (default: RUN/view)")
+    add(
+        "--side",
+        type=int,
+        default=160,
+        metavar="N",
+        help="pixels of a frame's longer side (160); 0: no frames",
+    )
+    add("--data-root", metavar="DIR", help="where the videos are now (default: where the run found them)")
+    add("--serve", type=int, nargs="?", const=0, metavar="PORT", help="then show it on 127.0.0.1")
     _common(parser)
 
 
