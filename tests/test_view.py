@@ -21,7 +21,7 @@ from kangaroo_eval.types import Response
 
 CHROME = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
-HOSTILE = "<script>window.hacked = true</script><img src=x onerror='window.hacked = true'> B 🦘 </pre>"
+HOSTILE = "<script>window.hacked = true</script><img src=x onerror='window.hacked = true'>🦘 The answer is B. </pre>"
 
 
 class Scripted:

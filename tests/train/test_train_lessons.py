@@ -24,7 +24,7 @@ from kangaroo_eval.train.recipe import Phase, WarmUp, at_progress
 from kangaroo_eval.train.sight import CLASSES, LooksData, Sight, patch_classes
 from kangaroo_eval.train.spelling import Speller, SpeltData, SpeltText
 
-SHOWN = [name for name in LESSONS if name != "options"]
+SHOWN = [name for name in LESSONS if name not in ("options", "told")]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,17 @@ def test_the_answer_is_the_option_that_its_letter_names():
     assert found > 200
 
 
+def test_what_a_narrator_told_answers_its_questions():
+    for number in range(40):
+        rounds = lesson("told", number).messages
+        heard = rounds[0].content
+        assert heard.startswith(lessons.SUBTITLES) and lesson("told", number).seconds == 0
+        for asked, answered in zip(rounds[::2], rounds[1::2], strict=True):
+            assert asked is rounds[0] or lessons.SUBTITLES not in asked.content
+            answer = answered.content.partition(".")[0].lower()
+            assert answer in heard.split("?")[0].lower()
+
+
 def test_letters_are_balanced():
     counts = dict.fromkeys("ABCD", 0)
     for number in range(150):
@@ -134,7 +145,7 @@ def test_the_source_gives_rows_of_lessons(processor):
     assert source.frames(row, [0.0, 1.0], 64).shape == (2, 64, 64, 3)
     assert MadeSource("pictures").row(0, 0).image and MadeSource("options").row(0, 0).video is None
     assert source.identity != MadeSource("long", 10).identity != MadeSource("long", 11).identity
-    with pytest.raises(UserError, match="no lessons 'poems': choose among options, pictures"):
+    with pytest.raises(UserError, match="no lessons 'poems': choose among options, told, pictures"):
         MadeSource("poems")
 
 
