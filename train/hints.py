@@ -189,7 +189,7 @@ def _facts(world: World, event: Event) -> dict[str, int]:
         "number": str(min(place + 1, _EVENTS)),
     }
     if event.kind == "sign":
-        found["left character"], found["right character"] = event.text
+        found["left character"], found["right character"] = event.text[0], event.text[1]
     for name, step in (("previous", -1), ("next", 1)):
         other = events[place + step] if 0 <= place + step < len(events) else None
         if other is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import TYPE_CHECKING, Literal
 
 from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds, words
@@ -354,7 +355,25 @@ def _letters(dice: Dice, most: int = 4) -> Turn:
         facts.ALL_THINGS,
         _SENTENCES,
     )
-    options = dice.shuffled(dice.pick(pools))[:most]
+    return _lettered(dice, dice.shuffled(dice.pick(pools))[:most])
+
+
+def _choices(dice: Dice, seed: str) -> Lesson:
+    """No video: options that are hard to tell apart, and which letter each of them has: what signs say, the same things in
+    other orders, shapes."""
+    which = dice.below(3)
+    if which == 0:
+        options = dice.shuffled(a + b for a in SIGN_CHARACTERS for b in SIGN_CHARACTERS)[:4]
+    elif which == 1:
+        orders = dice.shuffled(permutations(dice.shuffled(facts.ALL_THINGS)[:3]))[:4]
+        options = [say("answer order", first=a, second=b, third=c) for a, b, c in orders]
+    else:
+        options = dice.shuffled(SHAPES)[:4]
+    return Lesson(_lettered(dice, options), 0.0, _nothing, apart=False)
+
+
+def _lettered(dice: Dice, options: Sequence[str]) -> Turn:
+    """Options with their letters, and all of them with these in another order."""
     letters = "ABCDEFGH"
     lettered = "\n".join(
         f"{letter}. {sentence(each, '.')}" for letter, each in zip(letters, options, strict=False)
@@ -433,6 +452,7 @@ def _subtitles(dice: Dice, world: World) -> str:
 
 LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
     "options": _options,
+    "choices": _choices,
     "told": _told,
     "pictures": _picture,
     "signs": _sign,

@@ -288,7 +288,16 @@ KANGAROO_TINY = Recipe(
             ),
             steps=300,
             budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
-            mixture={"drill": 4, "quiz": 4, "long": 1, "clips": 1, "pictures": 1, "options": 2, "told": 2},
+            mixture={
+                "drill": 4,
+                "quiz": 4,
+                "long": 1,
+                "clips": 1,
+                "pictures": 1,
+                "options": 1,
+                "choices": 4,
+                "told": 4,
+            },
             pack_frames=192,
         ),
         StagePlan(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -72,12 +72,12 @@ class Spelt:
 
     def to(self, device: torch.device | str) -> Spelt:
         """The same on another device."""
-        moved = {name: getattr(self, name).to(device) for name in ("cells", "words", "weights", "times")}
-        known = {
-            name: {head: item.to(device) for head, item in getattr(self, name).items()}
-            for name in ("hints", "mentions")
-        }
-        return replace(self, pack=self.pack.to(device), **known, **moved)
+        return Spelt(
+            self.pack.to(device),
+            *(part.to(device) for part in (self.cells, self.words, self.weights, self.times)),
+            hints={name: item.to(device) for name, item in self.hints.items()},
+            mentions={name: item.to(device) for name, item in self.mentions.items()},
+        )
 
 
 class Speller:

@@ -74,12 +74,12 @@ def _files(options: argparse.Namespace, verdict: Verdict) -> None:
     """What CI systems read: JUnit XML, a Markdown summary, and annotations where GitHub runs this."""
     from kangaroo_eval.journal import write_text
     from kangaroo_eval.report import markdown_tables
-    from kangaroo_eval.report.compared import annotations, junit, verdict_table
+    from kangaroo_eval.report.compared import github_lines, junit, verdict_table
 
     if options.junit:
         write_text(user_path(options.junit), junit(verdict, "kangaroo-eval gate"))
     if options.github or os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in annotations(verdict):
+        for line in github_lines(verdict):
             print(line)
     summary = options.summary or os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:

@@ -147,7 +147,7 @@ def junit(verdict: Verdict, name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def annotations(verdict: Verdict) -> list[str]:
+def github_lines(verdict: Verdict) -> list[str]:
     """Workflow commands that GitHub shows beside a change, one for each check that did not pass."""
     kinds = {"regression": "error", "inconclusive": "warning"}
     return [

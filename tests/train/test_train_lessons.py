@@ -24,7 +24,7 @@ from kangaroo_eval.train.recipe import Phase, WarmUp, at_progress
 from kangaroo_eval.train.sight import CLASSES, LooksData, Sight, patch_classes
 from kangaroo_eval.train.spelling import Speller, SpeltData, SpeltText
 
-SHOWN = [name for name in LESSONS if name not in ("options", "told")]
+SHOWN = [name for name in LESSONS if name not in ("options", "choices", "told")]
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_the_source_gives_rows_of_lessons(processor):
     assert source.frames(row, [0.0, 1.0], 64).shape == (2, 64, 64, 3)
     assert MadeSource("pictures").row(0, 0).image and MadeSource("options").row(0, 0).video is None
     assert source.identity != MadeSource("long", 10).identity != MadeSource("long", 11).identity
-    with pytest.raises(UserError, match="no lessons 'poems': choose among options, told, pictures"):
+    with pytest.raises(UserError, match="no lessons 'poems': choose among options, choices, told, pictures"):
         MadeSource("poems")
 
 
@@ -240,9 +240,10 @@ def test_sight_is_learnt_by_the_encoder_alone(network):
     network.zero_grad()
 
 
-def test_options_and_their_letters_are_those_of_the_lines():
+@pytest.mark.parametrize("name", ["options", "choices"])
+def test_options_and_their_letters_are_those_of_the_lines(name):
     for number in range(40):
-        asked, told = lesson("options", number).messages
+        asked, told = lesson(name, number).messages
         lines = dict(line.split(". ", 1) for line in asked.content.splitlines()[:-1])
         said = [part for part in told.content.replace(") ", ")|").split("|")]
         assert len(said) == len(lines)
