@@ -107,7 +107,12 @@ def read_network(folder: Path, *, dtype: torch.dtype, attn_implementation: str) 
     except WeightsError as error:
         raise UserError(f"{folder}: {error}; {MEND}") from error
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise UserError(f"{folder}: cannot be loaded ({first_line(error)}); {MEND}") from error
+        reason = first_line(error)
+        if "attn_implementation" in reason or "flash" in reason.lower():
+            raise UserError(
+                f"attn_implementation {attn_implementation!r} cannot be used: {reason}"
+            ) from error
+        raise UserError(f"{folder}: cannot be loaded ({reason}); {MEND}") from error
     finally:
         if bar:
             hf_logging.enable_progress_bar()

@@ -299,7 +299,7 @@ def test_a_conversation_in_a_real_browser(url, browser, tmp_path):
     assert value("look").startswith("猫 clip.mp4: 3.00 s; 12 frames from 0.12 s")
     wait.until(lambda _: len(find("#frames .caption-label")) == 12)
     assert find("#frames .caption-label")[0].text == "0.12 s"
-    assert "UNTRAINED WEIGHTS" in find("#title")[0].text
+    assert "HAS LEARNT FROM MADE VIDEOS ALONE" in find("#title")[0].text
     question = find("#question textarea, #question input")[0]
     question.send_keys("What <b>happens</b>?" + Keys.ENTER)
     wait.until(lambda _: "video encoded" in value("status"))

@@ -312,4 +312,4 @@ def test_the_readmes_python_example_runs(tmp_path):
     code = code.replace("frames=64", options)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "untrained weights" in done.stdout and "001-1" in done.stdout
+    assert "has learnt from made videos alone" in done.stdout and "001-1" in done.stdout

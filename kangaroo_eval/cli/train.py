@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -22,7 +23,7 @@ PROGRAM = "kangaroo-train"
 STAGES = ("image", "video", "refinement", "instruction", "long")
 WARMUPS = ("words", "sight")
 INTERRUPTED = f"{PROGRAM}: interrupted. The last checkpoint is kept; the same command goes on from it"
-WORDS = ("show", "all", *WARMUPS, *STAGES)
+WORDS = ("show", "all", *WARMUPS, *STAGES, "bundle")
 
 
 def make_parser() -> Parser:
@@ -92,6 +93,7 @@ def make_parser() -> Parser:
     add("--eval-limit", type=int, help="samples of a task in them (default: all)")
     add("--eval-data-root", metavar="DIR", help="where their benchmarks are (default: the mini copies)")
     add("--any-order", action="store_true", help="accept weights of another stage than the one before")
+    add("--results", metavar="FILE", help="of bundle: a results.json whose scores the model card tells")
     add("-v", "--verbose", action="store_true", help="say every step that is logged")
     return parser
 
@@ -118,6 +120,8 @@ def command(options: argparse.Namespace) -> int:
     if not options.out:
         raise UserError(f"{PROGRAM} {options.what} needs --out DIR")
     logging.getLogger("kangaroo_eval.train").setLevel(logging.INFO)
+    if options.what == "bundle":
+        return _bundle(chosen, options)
     out, settings = user_path(options.out), _settings(options)
 
     if options.what == "all" and options.source:
@@ -136,6 +140,36 @@ def command(options: argparse.Namespace) -> int:
     if os.environ.get("RANK", "0") == "0":
         print(result)
     return 0
+
+
+def _bundle(recipe: Recipe, options: argparse.Namespace) -> int:
+    """Write what `all` made as a folder to publish."""
+    from kangaroo_eval.train.bundle import bundle
+
+    if not options.source:
+        raise UserError("bundle needs --from DIR, the folder that `all` wrote")
+    print(bundle(recipe, user_path(options.source), user_path(options.out), _results(options.results)))
+    return 0
+
+
+def _results(file: str | None) -> list[dict[str, object]]:
+    """The model card's results, from a run's results.json."""
+    if not file:
+        return []
+    try:
+        found = json.loads(user_path(file).read_text(encoding="utf-8"))
+        return [
+            {
+                "task": name,
+                "value": task["careful"]["value"],
+                "n": task["careful"]["n"],
+                "frames": found["run"]["frames"],
+                "data": task["data"],
+            }
+            for name, task in found["tasks"].items()
+        ]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"--results {file}: give a run's results.json ({type(error).__name__})") from error
 
 
 def _shown(recipe: Recipe) -> str:

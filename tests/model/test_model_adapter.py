@@ -177,9 +177,8 @@ def tiny_model():
 def test_tiny_describes_itself(tiny_model):
     assert isinstance(tiny_model, FrameSized) and isinstance(tiny_model, Described)
     assert (tiny_model.name, tiny_model.frame_size, tiny_model.dtype) == ("kangaroo-tiny", 64, "float32")
-    trained = (loading.TINY / "model.safetensors").exists()
-    assert tiny_model.notes == (() if trained else ("untrained weights",))
-    assert len(tiny_model.model_hash) == 64 and tiny_model.settings["hash"] == "sampled"
+    assert tiny_model.notes == (loading.TINY_NOTE,)
+    assert len(tiny_model.model_hash) == 64 and tiny_model.settings["hash"] == "full"
     json.dumps(dict(tiny_model.settings))
 
 
@@ -195,12 +194,12 @@ def test_tiny_is_the_same_every_time(tiny_model, make_requests):
 
 
 def test_tiny_is_quick(tiny_model, make_requests, make_frames):
-    """64 frames, 64 tokens: a few tenths of a CPU second; ten times that is a fault. Not wall time: the machine
+    """64 frames and an answer: a few tenths of a CPU second; ten times that is a fault. Not wall time: the machine
     may be busy with other things."""
     requests = make_requests(PROMPTS[:1], make_frames(64), max_new_tokens=64)
     before = time.process_time()
     (response,) = tiny_model.respond(requests)
-    assert time.process_time() - before < 3.0 and response.new_tokens == 64
+    assert time.process_time() - before < 3.0 and 1 <= response.new_tokens <= 64
 
 
 def test_threads_are_given_back(tiny_model, make_requests, monkeypatch):

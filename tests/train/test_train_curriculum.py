@@ -406,3 +406,31 @@ def test_a_killed_process_goes_on_to_the_same_weights(done, tmp_path):
     ours, theirs = (logs.read(tmp_path / out / "metrics.jsonl") for out in ("killed", "straight"))
     assert [line["step"] for line in ours] == list(range(1, 41))
     assert [line["loss"] for line in ours] == [line["loss"] for line in theirs]
+
+
+@pytest.mark.slow
+def test_a_finished_training_is_bundled(whole, tmp_path, capsys):
+    """bf16 weights that the harness reads, with the card, the recipe and the log of every stage."""
+    out, _ = whole
+    scores = {"careful": {"value": 0.5, "n": 36}, "data": "mini"}
+    told = {"run": {"frames": 8}, "tasks": {"videomme": scores}}
+    (tmp_path / "results.json").write_text(json.dumps(told))
+    command = ["bundle", "--recipe", "smoke", "--from", str(out), "--out", str(tmp_path / "b")]
+    assert main([*command, "--results", str(tmp_path / "results.json")]) == 0
+    small, large = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "b", out / "long/model")
+    )
+    assert all(
+        each.dtype == torch.bfloat16 and torch.equal(each, large[name].to(torch.bfloat16))
+        for name, each in small.items()
+    )
+    assert json.loads((tmp_path / "b/recipe.json").read_text()) == SMOKE.as_json()
+    lines = [json.loads(line) for line in (tmp_path / "b/training_log.jsonl").read_text().splitlines()]
+    stages = ["words", "sight", "image", "video", "refinement", "instruction", "long"]
+    assert list(dict.fromkeys(line["stage"] for line in lines)) == stages
+    assert lines[-1]["step"] == 12 and lines[-1]["loss"] > 0
+    card = (tmp_path / "b/README.md").read_text()
+    assert "| videomme | 0.5 | 36 | 8 | mini |" in card
+    capsys.readouterr()
+    assert main(["bundle", "--recipe", "smoke", "--from", str(tmp_path), "--out", str(tmp_path / "c")]) == 1
+    assert "words, sight, image" in capsys.readouterr().err
