@@ -73,8 +73,11 @@ class Spelt:
     def to(self, device: torch.device | str) -> Spelt:
         """The same on another device."""
         return Spelt(
-            self.pack.to(device),
-            *(part.to(device) for part in (self.cells, self.words, self.weights, self.times)),
+            pack=self.pack.to(device),
+            cells=self.cells.to(device),
+            words=self.words.to(device),
+            weights=self.weights.to(device),
+            times=self.times.to(device),
             hints={name: item.to(device) for name, item in self.hints.items()},
             mentions={name: item.to(device) for name, item in self.mentions.items()},
         )
