@@ -51,3 +51,28 @@ def test_the_gpu_benchmark_runs_through_on_the_cpu(tmp_path):
     assert done.returncode == 0, done.stderr
     for line in ("matrix", "vision", "prefill", "question", "batch 8", "peak     32 frames", "bf16"):
         assert f"\n{line}" in done.stdout
+
+
+def test_the_exams_table_counts_each_kind_once(tmp_path, monkeypatch, capsys):
+    """Subtitles with them, everything else without; the mean over kinds is that of kinds, not of questions."""
+    import json
+
+    monkeypatch.syspath_prepend(str(BENCH))
+    import exam_table
+
+    def line(kind, score):
+        tags = {"task_type": kind, "domain": "easy", "duration": "short"}
+        return json.dumps({"tags": tags, "careful": {"score": score}}) + "\n"
+
+    seen = [("colour", 1), ("colour", 1), ("colour", 1), ("shape", 0), ("subtitles", 0)]
+    (tmp_path / "videomme.scores.jsonl").write_text("".join(line(*each) for each in seen))
+    told = [("colour", 0), ("subtitles", 1)]
+    (tmp_path / "videomme_subtitles.scores.jsonl").write_text("".join(line(*each) for each in told))
+    monkeypatch.setattr(sys, "argv", ["exam_table.py", f"mine={tmp_path}"])
+    exam_table.main()
+    rows = {
+        row.split("|")[1].strip(): row.split("|")[2].strip() for row in capsys.readouterr().out.splitlines()
+    }
+    assert rows["overall"] == "66.7" and rows["colour"] == "100 ± 0" and rows["shape"] == "0 ± 0"
+    assert rows["subtitles"] == "100 ± 0" and rows["subtitles, without them"] == "0 ± 0"
+    assert rows["easy"] == rows["short"] == "80 ± 18"
