@@ -77,7 +77,7 @@ def test_the_llm_with_its_output_layer_at_targets_only(network):
         found = counted(lambda: objective(batch))
     reckoned = flops.llm_flops(network.config, batch.lengths, batch.labelled)
     assert reckoned == pytest.approx(found - triangle(network, batch.lengths), rel=0.02)
-    assert flops.llm_flops(network.config, batch.lengths, 0) < 0.95 * reckoned
+    assert flops.llm_flops(network.config, batch.lengths, 0) < 0.97 * reckoned
 
 
 @pytest.mark.parametrize("stage", [REFINEMENT, INSTRUCTION, LONG], ids=lambda stage: stage.name)

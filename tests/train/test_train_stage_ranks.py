@@ -87,7 +87,8 @@ def test_a_warm_up_has_the_same_batches_on_any_number_of_ranks(tmp_path, source,
     recipe = replace(SMOKE, warmups=warmups)
     expected = run_stage(recipe, name, tmp_path / "one", SETTINGS, source)
     found = ranks(2, _run, recipe, name, tmp_path / "two", SETTINGS, source, timeout=120)
-    compare(found[0], expected, 1e-4)
+    # Muon makes its updates in bf16, which turns the last bits of a sum over ranks into some of the fourth digit.
+    compare(found[0], expected, 1e-3 if name == "words" else 1e-4)
 
 
 def test_a_pipeline_ends_with_the_weights_of_one_process(tmp_path, source):
