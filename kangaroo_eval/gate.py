@@ -14,6 +14,7 @@ from typing import Literal
 from kangaroo_eval.compare import Comparison, TaskComparison
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.paired import Difference, holm
+from kangaroo_eval.results import COMPARABLE_COVERAGE
 
 MARGIN = 2.0
 """Points that a score may fall before it counts."""
@@ -95,8 +96,7 @@ def gate(comparison: Comparison, rule: Rule) -> Verdict:
     checks = [_score(name, found, corrected[name], rule) for name, found in differences.items()]
     for name in comparison.only_old:
         checks.append(Check(name, "inconclusive", f"the baseline has {name} and the run has not"))
-    if rule.least_coverage is not None:
-        checks += [_coverage(task, rule.least_coverage) for task in comparison.tasks]
+    checks += [found for task in comparison.tasks if (found := _coverage(task, rule.least_coverage))]
     if rule.most_slower is not None:
         checks += [_speed(task, rule.most_slower) for task in comparison.tasks]
     return Verdict(tuple(checks), rule)
@@ -122,9 +122,16 @@ def _score(name: str, found: Difference, corrected: float, rule: Rule) -> Check:
     )
 
 
-def _coverage(task: TaskComparison, least: float) -> Check:
+def _coverage(task: TaskComparison, least: float | None) -> Check | None:
+    """Samples without an answer are left out of the difference, and they may be those that the run gets wrong: without a
+    threshold of the user's, too many of them leave the gate undecided."""
     why = f"{len(task.new.samples)} of {task.new.asked} answered"
-    return Check(f"{task.name}: coverage", "pass" if task.new.coverage >= least else "regression", why)
+    if least is not None:
+        return Check(f"{task.name}: coverage", "pass" if task.new.coverage >= least else "regression", why)
+    if task.new.coverage >= COMPARABLE_COVERAGE:
+        return None
+    why += f": fewer than {100 * COMPARABLE_COVERAGE:g} % decide nothing, unless --least-coverage says how many do"
+    return Check(f"{task.name}: coverage", "inconclusive", why)
 
 
 def _speed(task: TaskComparison, most: float) -> Check:

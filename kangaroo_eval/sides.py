@@ -11,6 +11,7 @@ from typing import Any
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record, write_json
 from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.results import is_stale
 from kangaroo_eval.scores import read_scores
 
 MODEL_KEYS = frozenset({"model", "model_hash", "asked", "dtype", "frame_size", "keep_aspect"})
@@ -67,6 +68,10 @@ def read_side(path: Path) -> Side:
     for task in record["tasks"]:
         if not (path / f"{task}.scores.jsonl").exists():
             raise UserError(f"{path} has no scores of {task}: kangaroo-eval score {path} makes them")
+        if is_stale(path, task, record["tasks"][task].get("judge")):
+            raise UserError(
+                f"{path}: the scores of {task} are not of its answers: kangaroo-eval score {path} makes them anew"
+            )
         tasks[task] = _task(path, task)
     return Side(path.resolve().name, record["model"]["name"], record["protocol"], tasks, path)
 

@@ -150,12 +150,25 @@ def test_the_gate_fails_a_worse_run_passes_the_same_and_decides_nothing_of_few(r
 def test_coverage_and_speed_gate_where_that_is_asked(runs, tmp_path, capsys):
     before, _ = runs
     slow = make_run(tmp_path / "slow", [1, 1, 0] * 60, seconds=3.0, unanswered=20)
-    assert called("gate", slow, "--baseline", before) == 0
-    assert called("gate", slow, "--baseline", before, "--most-slower", "2") == 4
+    assert called("gate", slow, "--baseline", before) == 5, "what has no answer may be what it gets wrong"
+    assert "180 of 200 answered: fewer than 99 %" in capsys.readouterr().out
+    whole = make_run(tmp_path / "whole", [1, 1, 0] * 60, seconds=3.0)
+    assert called("gate", whole, "--baseline", before) == 0
+    assert called("gate", whole, "--baseline", before, "--most-slower", "2") == 4
     assert "3.00 times as long" in capsys.readouterr().out
     assert called("gate", slow, "--baseline", before, "--least-coverage", "0.95") == 4
     assert "180 of 200 answered" in capsys.readouterr().out
     assert called("gate", slow, "--baseline", before, "--least-coverage", "0.9", "--most-slower", "4") == 0
+
+
+def test_scores_that_are_not_of_the_answers_are_refused(runs, capsys):
+    """Killed between its last answer and its scores."""
+    before, after = runs
+    file = after / "videomme.scores.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-5]))
+    assert called("gate", after, "--baseline", before) == 1
+    assert "are not of its answers: kangaroo-eval score" in capsys.readouterr().err
+    assert called("compare", before, after) == 1
 
 
 def test_a_task_that_the_run_lacks_is_not_passed_over(runs, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.paired import Difference, Pair, difference, holm, mcnemar
 
 stats = pytest.importorskip("scipy.stats")
+WHOLE = SimpleNamespace(coverage=1.0, samples=(), asked=0)
 
 
 def simulated(random, videos, each=3, rate=0.6, drop=0.0, within=0.3, agree=0.5):
@@ -125,16 +127,14 @@ def test_the_detectable_drop_is_found_four_times_of_five():
 
 def made(difference_, name="t"):
     """A comparison of one task as far as the gate looks."""
-    from types import SimpleNamespace
-
-    task = SimpleNamespace(name=name, careful=difference_)
+    task = SimpleNamespace(name=name, careful=difference_, new=WHOLE)
     return SimpleNamespace(tasks=(task,), overall=difference_, only_old=())
 
 
 def several(tasks):
-    from types import SimpleNamespace
-
-    each = tuple(SimpleNamespace(name=f"t{i}", careful=difference(pairs)) for i, pairs in enumerate(tasks))
+    each = tuple(
+        SimpleNamespace(name=f"t{i}", careful=difference(pairs), new=WHOLE) for i, pairs in enumerate(tasks)
+    )
     return SimpleNamespace(tasks=each, overall=difference(*tasks), only_old=())
 
 

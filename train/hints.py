@@ -11,30 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from kangaroo_eval.miniworld.motion import Sprite, sprites
 from kangaroo_eval.miniworld.words import COLOURS, DIRECTIONS, PLACES, SHAPES, SIGN_CHARACTERS
-from kangaroo_eval.miniworld.world import Event, World
+from kangaroo_eval.miniworld.world import Event, Kind, World
 from kangaroo_eval.train.batch import IGNORED
 from kangaroo_eval.train.sight import FAINT, shown_in
 
 _ACTS = (
     *(f"cross {way}" for way in DIRECTIONS),
     *(f"stop {way}" for way in DIRECTIONS),
-    *(
-        "stay",
-        "group",
-        "grow",
-        "shrink",
-        "recolour",
-        "meet",
-        "pair",
-        "sign",
-        "pick",
-        "put",
-        "race",
-        "shuffle",
-    ),
+    *(kind for kind in get_args(Kind) if kind not in ("cross", "stop")),
 )
 _MOST = 4
 _EVENTS = 12
