@@ -125,6 +125,15 @@ def test_wrong_use(runs, words, said, tmp_path, monkeypatch, capsys):
     assert said in error and len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"tasks": {}}'])
+def test_results_that_are_not_those_of_the_run_are_refused(runs, text, tmp_path, capsys):
+    shutil.copytree(runs[1], tmp_path / "run")
+    (tmp_path / "run/results.json").write_text(text)
+    assert called(tmp_path / "run", "-o", tmp_path / "v") == 1
+    error = capsys.readouterr().err
+    assert "kangaroo-eval score" in error and len(error.splitlines()) == 1
+
+
 def test_the_page_takes_nothing_from_elsewhere():
     folder = Path(__file__).parents[1] / "kangaroo_eval" / "report" / "viewer"
     text = "".join(file.read_text() for file in folder.iterdir())

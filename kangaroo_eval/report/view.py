@@ -44,6 +44,10 @@ def write_view(view: View, out: Path) -> Path:
     if record is None:
         raise UserError(f"{view.run}: give a run directory (with a run.json)")
     results = _results(view.run)
+    if stale := [task for task in record["tasks"] if task not in results["tasks"]]:
+        raise UserError(
+            f"{view.run}: results.json has no {', '.join(stale)}: kangaroo-eval score {view.run} makes it anew"
+        )
     other = None if view.compare is None else _Other(view.compare)
     (out / "data").mkdir(parents=True, exist_ok=True)
     tasks, rows = [], []
@@ -79,7 +83,8 @@ def _script(path: Path, name: str, value: object) -> None:
 def _results(run: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found["tasks"].keys()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{run} has no results.json to read: kangaroo-eval score {run} makes it") from error
     return found
 
