@@ -13,6 +13,42 @@ IGNORED = -100
 """The target of a position that is no target: torch's `ignore_index`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spelling:
+    """Visual tokens in words: the k-th word is token `words[k]` with `weights[k]` at visual token `cells[k]`, all three of
+    shape (words,); `times` (visual tokens,), float64, are the seconds of each."""
+
+    cells: Tensor
+    words: Tensor
+    weights: Tensor
+    times: Tensor
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[int, int, float]], times: Sequence[float]) -> Spelling:
+        """Visual token, word and weight of each word, and the times."""
+        return cls(
+            torch.tensor([cell for cell, _, _ in found], dtype=torch.int64),
+            torch.tensor([word for _, word, _ in found], dtype=torch.int64),
+            torch.tensor([weight for _, _, weight in found], dtype=torch.float32),
+            torch.tensor(times, dtype=torch.float64),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Spelling]) -> Spelling:
+        """Those of several videos, one behind the other."""
+        starts = itertools.accumulate((len(part.times) for part in parts), initial=0)
+        return cls(
+            torch.cat([part.cells + start for part, start in zip(parts, starts, strict=False)]),
+            torch.cat([part.words for part in parts]),
+            torch.cat([part.weights for part in parts]),
+            torch.cat([part.times for part in parts]),
+        )
+
+    def to(self, device: torch.device | str) -> Spelling:
+        """The same on another device; times stay."""
+        return Spelling(self.cells.to(device), self.words.to(device), self.weights.to(device), self.times)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Document:
     """One training sample as the network reads it.
@@ -21,7 +57,8 @@ class Document:
     where the token is generated text, `IGNORED` elsewhere; not shifted. `pixels`: uint8 RGB (n, 3, side, side) of its
     video, None for text alone. `times`: the n times of its frames, in seconds. `name`: where it comes from, for messages.
     `branches`: the lengths of its last parts where these stand apart, each of which sees what comes before all of them
-    (the video) and itself: several questions about one video, each as if it were the only one.
+    (the video) and itself: several questions about one video, each as if it were the only one. `spelling`: what its visual
+    tokens show, where that is known.
     """
 
     ids: tuple[int, ...]
@@ -30,6 +67,7 @@ class Document:
     times: tuple[float, ...] = ()
     name: str = ""
     branches: tuple[int, ...] = ()
+    spelling: Spelling | None = None
 
     def __post_init__(self) -> None:
         if sum(self.branches) >= len(self.ids):
@@ -49,8 +87,8 @@ class Pack:
     `input_ids`, `positions` (from 0 in each document) and `targets` have shape (length,). `targets[i]` is the token
     that position i has to predict, the next one of its document, and `IGNORED` where that is no generated text or
     the document ends. `lengths` are those of the documents, in order; padding is one more document without targets,
-    so they add up to the length; `branches` are those of each document. `pixels` uint8 (n, 3, side, side) and `times` float64 (n,) are those of all videos,
-    `counts` the frames of each.
+    so they add up to the length; `branches` are those of each document. `pixels` uint8 (n, 3, side, side) and `times`
+    float64 (n,) are those of all videos, `counts` the frames of each; `spelling` is that of all of them, or None.
     """
 
     input_ids: Tensor
@@ -63,6 +101,7 @@ class Pack:
     names: tuple[str, ...] = ()
     padding: int = 0
     branches: tuple[tuple[int, ...], ...] = ()
+    spelling: Spelling | None = None
 
     @property
     def labelled(self) -> int:
@@ -83,6 +122,7 @@ class Pack:
             positions=self.positions.to(device, non_blocking=True),
             pixels=None if self.pixels is None else self.pixels.to(device, non_blocking=True),
             times=self.times.to(device, non_blocking=True),
+            spelling=None if self.spelling is None else self.spelling.to(device),
         )
 
 
@@ -115,6 +155,7 @@ def collate(documents: Sequence[Document], length: int | None = None, pad: int =
         lengths.append(padding)
     videos = [document for document in documents if document.pixels is not None]
     pixels = [document.pixels for document in videos if document.pixels is not None]
+    spelt = [document.spelling for document in documents if document.spelling is not None]
     return Pack(
         input_ids=torch.tensor(ids),
         targets=torch.tensor(targets),
@@ -126,4 +167,6 @@ def collate(documents: Sequence[Document], length: int | None = None, pad: int =
         names=tuple(document.name for document in documents),
         padding=padding,
         branches=(*(document.branches for document in documents), *([()] if padding else [])),
+        # Where some video is not spelt, the visual tokens of the others could not be told from its own.
+        spelling=Spelling.joined(spelt) if spelt and len(spelt) >= len(videos) else None,
     )

@@ -159,7 +159,7 @@ def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Set
     data = _data(recipe, plan, learner.processor, settings, grid)
     steps = settings.steps or plan.steps or _one_pass(data, plan.stage)
     layers = network.config.vision_config.num_hidden_layers
-    objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention)
+    objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention, spelt=plan.spelt)
     if settings.pipeline > 1:
         objective = Section(objective, grid.stage, settings.pipeline)
     objective.train()
@@ -212,7 +212,7 @@ def _warm(
         if warmup.heads and not grow.stages_of(network.config):
             set_heads(network, learner.processor.tokenizer)
         processor = KangarooProcessor(learner.processor.tokenizer, last.resolution, last.patch, True)
-        objective = SpeltText(network, dtype=dtype)
+        objective = SpeltText(network, dtype=dtype).to(world.device)
         data = SpeltData(warmup, steps, processor, world.ranks)
         optim.freeze(network, {"llm", "visual_tokens"})
     else:
@@ -299,6 +299,7 @@ def _data(
         fill=settings.pipeline > 1,
         window=256 if plan.mixture and not settings.data else 2048,
         bad=settings.bad,
+        spell=plan.spelt > 0,
         seed=seed,
     )
     mixture = Mixture(sources=tuple(sources), seed=seed)

@@ -22,12 +22,14 @@ from torch.utils.data import DataLoader, Dataset
 from kangaroo_eval.errors import DataError, MediaError, UserError
 from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.model.processing import KangarooProcessor
-from kangaroo_eval.train.batch import IGNORED, Document, Pack, collate
+from kangaroo_eval.train.batch import IGNORED, Document, Pack, Spelling, collate
 from kangaroo_eval.train.encode import Encoder
 from kangaroo_eval.train.frame_budget import FrameBudget
+from kangaroo_eval.train.made import MadeSource, lesson_of
 from kangaroo_eval.train.mixture import Draw, Mixture, Timed
 from kangaroo_eval.train.packing import PackStats, plan_packs, shard
 from kangaroo_eval.train.rows import Policy, Row
+from kangaroo_eval.train.spelling import Speller, slots_of
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ class Batching:
     micro-batch: the classic batch, to compare with.
 
     `bad` "skip" keeps the place of a document that is too long or whose file does not decode, without targets and
-    said in the pack's names (see `skipped`); "fail" raises. UserError for settings that contradict each other.
+    said in the pack's names (see `skipped`); "fail" raises. `spell`: made lessons tell what their visual tokens show
+    (`Pack.spelling`). UserError for settings that contradict each other.
     """
 
     tokens: int
@@ -59,6 +62,7 @@ class Batching:
     fill: bool = False
     padded: bool = False
     bad: Policy = "fail"
+    spell: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +127,7 @@ class PackedData(Dataset[Pack]):
         self.rank = rank
         self.ranks = ranks
         self._encoder = Encoder(processor)
+        self._speller = Speller(processor) if batching.spell else None
         self._starts = [0]
         self._windows: OrderedDict[int, _Window] = OrderedDict()
 
@@ -257,8 +262,20 @@ class PackedData(Dataset[Pack]):
                 ids=ids, labels=(IGNORED,) * len(ids), pixels=blank, times=times, name=name, branches=branches
             )
         return Document(
-            ids=ids, labels=labels, pixels=pixels, times=shown, name=planned.name, branches=branches
+            ids=ids,
+            labels=labels,
+            pixels=pixels,
+            times=shown,
+            name=planned.name,
+            branches=branches,
+            spelling=self._spelling(row, planned, shown),
         )
+
+    def _spelling(self, row: Row, planned: _Planned, times: tuple[float, ...]) -> Spelling | None:
+        source = self.mixture.sources[planned.draw.source].source
+        if self._speller is None or not isinstance(source, MadeSource):
+            return None
+        return self._speller.spelling(lesson_of(row), slots_of(times, self.processor))
 
     def _times(self, row: Row, planned: _Planned) -> tuple[float, ...]:
         if row.image:

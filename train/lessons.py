@@ -6,17 +6,19 @@ the mini benchmarks begin with "mini/" and those of the held-out exam with "exam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds, words
+from kangaroo_eval.miniworld import facts, facts_long, facts_more, facts_time, kinds
 from kangaroo_eval.miniworld.captions import caption, plural
 from kangaroo_eval.miniworld.dice import Dice
+from kangaroo_eval.miniworld.facts import Fact
 from kangaroo_eval.miniworld.generate import make_world
 from kangaroo_eval.miniworld.motion import Sprite, sprites
-from kangaroo_eval.miniworld.questions import LETTERS, Question, TaskType, questions, with_right_at
+from kangaroo_eval.miniworld.questions import Question, TaskType, questions
 from kangaroo_eval.miniworld.words import (
     COLOURS,
     NUMBERS,
@@ -28,6 +30,18 @@ from kangaroo_eval.miniworld.words import (
     sentence,
 )
 from kangaroo_eval.miniworld.world import Kind, Pattern, Recipe, Scene, World
+from kangaroo_eval.train.phrasing import (
+    COMPACT,
+    WAYS,
+    Way,
+    conversation,
+    describe,
+    lettered,
+    letters,
+    put,
+    statement,
+    subtitles,
+)
 from kangaroo_eval.train.rows import Message
 
 if TYPE_CHECKING:
@@ -36,7 +50,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a lesson of the same name and number becomes another one."""
 
 PREFIX = "train/"
@@ -74,6 +88,20 @@ MORE: tuple[TaskType, ...] = tuple(
     }.items()
 )
 """Questions of other kinds than the exam's, which teach the same world."""
+
+
+def _how_often(world: World, dice: Dice) -> Iterator[Fact]:
+    """How many times a thing appears, for each that does and for some that do not but are like one of them."""
+    seen = Counter(name for event in world.events for name in event.names if name in facts.ALL_THINGS)
+    halves = {half for name in seen for half in name.split()}
+    alike = [name for name in facts.ALL_THINGS if name not in seen and halves & set(name.split())]
+    pool = tuple(NUMBERS[: max(5, *seen.values(), 0) + 1])
+    for name in (*seen, *dice.shuffled(alike)[:2]):
+        yield Fact(say("ask times", thing=name), NUMBERS[seen[name]], pool)
+
+
+HOW_OFTEN = TaskType("how often", (_how_often,))
+"""The exam asks this once of a video; a drill asks it of several things."""
 
 ALL_KINDS: tuple[Kind, ...] = tuple(
     [
@@ -169,9 +197,9 @@ def _still(
 ) -> Lesson:
     place = say("place", place=scene.place)
     caption_ = sentence(say("caption", place=place, what=told), ".")
-    turns = [_describe(dice, "picture", caption_)]
-    turns += [_open(question) for question in dice.shuffled(asked)[:4]]
-    return Lesson(_conversation(turns), None, lambda time: (scene, figures))
+    turns = [describe(dice, "picture", caption_)]
+    turns += [statement(question) for question in dice.shuffled(asked)[:4]]
+    return Lesson(conversation(turns), None, lambda time: (scene, figures))
 
 
 def _free_spots(dice: Dice, count: int) -> list[tuple[float, float]]:
@@ -222,13 +250,6 @@ def _sign_picture(dice: Dice) -> tuple[tuple[Sprite, ...], str, list[tuple[str, 
 
 # Videos
 
-Way = Literal["open", "short", "letter", "videomme"]
-"""How a question is put: without options; or with options and as few words as may be, the usual request for a letter, or
-Video-MME's own instruction. The answer is the right option's text, and its letter where there are options."""
-
-_COMPACT: tuple[Way, ...] = ("open", "short", "short")
-_WAYS: tuple[Way, ...] = ("open", "short", "short", "letter", "videomme", "videomme")
-
 
 def _world(dice: Dice, seed: str, most: int) -> World:
     """A world of one to `most` events, of any pattern."""
@@ -253,21 +274,21 @@ def _world(dice: Dice, seed: str, most: int) -> World:
 def _clip(dice: Dice, seed: str) -> Lesson:
     """A short video, told in sentences, with some open questions."""
     world = _world(dice, seed, 4)
-    turns = [_describe(dice, "video", caption(world))]
+    turns = [describe(dice, "video", caption(world))]
     asked = questions(world, seed, dice.shuffled([*kinds.KINDS.values(), *MORE])[:8])
     seen = [question for question in asked if not question.needs_subtitles]
-    turns += [_open((question.text, question.answer)) for question in seen[:3]]
-    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
+    turns += [statement((question.text, question.answer)) for question in seen[:3]]
+    return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
 
 
 def _first(dice: Dice, seed: str) -> Lesson:
     """A video of one event with questions."""
-    return _examined(dice, seed, _world(dice, seed, 1), [], _COMPACT, drills=2)
+    return _examined(dice, seed, _world(dice, seed, 1), [], COMPACT, drills=2)
 
 
 def _second(dice: Dice, seed: str) -> Lesson:
     """A video of up to three events with questions."""
-    return _examined(dice, seed, _world(dice, seed, 3), [], _COMPACT, drills=1)
+    return _examined(dice, seed, _world(dice, seed, 3), [], COMPACT, drills=1)
 
 
 def _drill(dice: Dice, seed: str) -> Lesson:
@@ -275,9 +296,10 @@ def _drill(dice: Dice, seed: str) -> Lesson:
     reads about a video is the video, so that many answers about one cost little more than a few."""
     group = dice.pick(tuple(kinds.GROUPS))
     world, _ = kinds.video(seed, group, dice.pick(("easy", "easy", "medium", "hard")), "short")
-    asked = dice.shuffled(questions(world, seed, list(kinds.KINDS.values()), each=4))[:DRILLED]
-    turns = [_put(dice, world, question, _drilled(dice, question)) for question in asked]
-    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
+    more = [HOW_OFTEN] if group == "looks" else []
+    asked = dice.shuffled(questions(world, seed, [*kinds.KINDS.values(), *more], each=4))[:DRILLED]
+    turns = [put(dice, world, question, _drilled(dice, question)) for question in asked]
+    return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
 
 
 def _drilled(dice: Dice, question: Question) -> Way:
@@ -304,7 +326,7 @@ def _examined(
     seed: str,
     world: World,
     asked: Sequence[Question],
-    ways: Sequence[Way] = _WAYS,
+    ways: Sequence[Way] = WAYS,
     drills: int = 0,
 ) -> Lesson:
     """The questions given and further ones, now and then with the whole video told first; and `drills` times options
@@ -312,10 +334,10 @@ def _examined(
     left = [kind for kind in (*kinds.KINDS.values(), *MORE) if kind.name not in [each.type for each in asked]]
     chosen_ = dice.shuffled(left)[: 2 * QUESTIONS]
     found = [*asked, *questions(world, seed, chosen_)][:QUESTIONS]
-    turns = [_describe(dice, "video", caption(world))] if dice.below(6) == 0 or not found else []
-    turns += [_put(dice, world, question, dice.pick(ways)) for question in dice.shuffled(found)]
-    turns += [_letters(dice) for _ in range(drills)]
-    return Lesson(_conversation(turns), world.seconds, _looking(world), world=world)
+    turns = [describe(dice, "video", caption(world))] if dice.below(6) == 0 or not found else []
+    turns += [put(dice, world, question, dice.pick(ways)) for question in dice.shuffled(found)]
+    turns += [letters(dice) for _ in range(drills)]
+    return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
 
 
 def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]]:
@@ -328,7 +350,7 @@ def _looking(world: World) -> Callable[[float], tuple[Scene, tuple[Sprite, ...]]
 def _options(dice: Dice, seed: str) -> Lesson:
     """No video: up to eight options, and which letter each of them has. What every question with options needs, and
     thirty times as often as a question about a video asks for it."""
-    return Lesson(_letters(dice, 8), 0.0, _nothing, apart=False)
+    return Lesson(letters(dice, 8), 0.0, _nothing, apart=False)
 
 
 def _told(dice: Dice, seed: str) -> Lesson:
@@ -337,25 +359,10 @@ def _told(dice: Dice, seed: str) -> Lesson:
     asked = dice.shuffled(questions(world, seed, [kinds.KINDS["subtitles"]], each=6))
     turns = []
     for place, question in enumerate(asked):
-        user, assistant = _put(dice, replace(world, cues=()), question, dice.pick(_COMPACT))
-        before = "" if place else _subtitles(dice, world)
+        user, assistant = put(dice, replace(world, cues=()), question, dice.pick(COMPACT))
+        before = "" if place else subtitles(dice, world)
         turns.append((replace(user, content=before + user.content), assistant))
-    return Lesson(_conversation(turns), 0.0, _nothing, apart=False)
-
-
-def _letters(dice: Dice, most: int = 4) -> Turn:
-    """Up to `most` options, and all of them with their letters in another order."""
-    pools = (
-        tuple(COLOURS),
-        tuple(SHAPES),
-        NUMBERS,
-        words.NAMES,
-        words.CODES,
-        PLACES,
-        facts.ALL_THINGS,
-        _SENTENCES,
-    )
-    return _lettered(dice, dice.shuffled(dice.pick(pools))[:most])
+    return Lesson(conversation(turns), 0.0, _nothing, apart=False)
 
 
 def _choices(dice: Dice, seed: str) -> Lesson:
@@ -369,85 +376,11 @@ def _choices(dice: Dice, seed: str) -> Lesson:
         options = [say("answer order", first=a, second=b, third=c) for a, b, c in orders]
     else:
         options = dice.shuffled(SHAPES)[:4]
-    return Lesson(_lettered(dice, options), 0.0, _nothing, apart=False)
-
-
-def _lettered(dice: Dice, options: Sequence[str]) -> Turn:
-    """Options with their letters, and all of them with these in another order."""
-    letters = "ABCDEFGH"
-    lettered = "\n".join(
-        f"{letter}. {sentence(each, '.')}" for letter, each in zip(letters, options, strict=False)
-    )
-    told = [
-        f"{sentence(options[place], '.')} ({letters[place]})" for place in dice.shuffled(range(len(options)))
-    ]
-    return Message("user", f"{lettered}\nSay each with its letter."), Message("assistant", " ".join(told))
-
-
-_SENTENCES = tuple(
-    say(name, **{"direction": direction})
-    for name in ("it moves", "it stops", "it grows", "it shrinks", "it stays", "it recolours")
-    for direction in (words.DIRECTIONS if name == "it moves" else ("",))
-)
+    return Lesson(lettered(dice, options), 0.0, _nothing, apart=False)
 
 
 def _nothing(time: float) -> tuple[Scene, tuple[Sprite, ...]]:
     raise ValueError("a lesson of text alone shows nothing")
-
-
-# Conversations
-
-Turn = tuple[Message, ...]
-
-
-def _conversation(turns: Sequence[Turn]) -> tuple[Message, ...]:
-    return tuple(message for turn in turns for message in turn)
-
-
-def _describe(dice: Dice, what: str, told: str) -> Turn:
-    asked = dice.pick(
-        (f"Describe the {what}.", f"What does the {what} show?", f"Tell me what is in the {what}.")
-    )
-    return Message("user", asked), Message("assistant", told)
-
-
-def _open(asked: tuple[str, str]) -> Turn:
-    question, answer = asked
-    return Message("user", sentence(question)), Message("assistant", sentence(answer, "."))
-
-
-VIDEOMME = (
-    "Select the best answer to the following multiple-choice question based on the video. "
-    "Respond with only the letter (A, B, C, or D) of the correct option."
-)
-SUBTITLES = "This video's subtitles are listed below:"
-WITH_LETTER = "Answer with the option's letter from the given choices directly."
-
-
-def _put(dice: Dice, world: World, question: Question, way: Way) -> Turn:
-    """A question in one of the ways that it may be put, with the answer as that way wants it."""
-    question = with_right_at(question, dice.below(len(question.options)))
-    told = _subtitles(dice, world) if question.needs_subtitles or (world.cues and dice.below(6) == 0) else ""
-    letter, answer = LETTERS[question.right], sentence(question.answer, ".")
-    asked = f"{told}{sentence(question.text)}"
-    lettered = "\n".join(question.lettered())
-    if way == "open":
-        return Message("user", asked), Message("assistant", answer)
-    # The answer first: a small model finds the letter of what it has said far sooner than of what it has not.
-    reply = Message("assistant", f"{answer} ({letter})")
-    if way == "letter":
-        return Message("user", f"{asked}\n{lettered}\n{WITH_LETTER}"), reply
-    if way == "videomme":
-        asked = f"{told}{VIDEOMME}\n{sentence(question.text)}"
-    return Message("user", f"{asked}\n{lettered}\nThe best answer is:"), reply
-
-
-def _subtitles(dice: Dice, world: World) -> str:
-    """The cues at evenly spread times, one line a time, as the benchmark's own script lists them."""
-    count = 8 + 2 * dice.below(13)
-    times = [world.seconds * (2 * i + 1) / (2 * count) for i in range(count)]
-    shown = [cue.text for time in times for cue in world.cues if cue.start < time < cue.end]
-    return "\n".join([SUBTITLES, *shown]) + "\n" if shown else ""
 
 
 LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {

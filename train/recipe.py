@@ -20,7 +20,8 @@ class StagePlan:
     weight (`lessons.LESSONS`), or nothing, and then the data is the user's. `micro_batch`: documents of one forward
     pass where the stage does not pack; with packing a pack is one. `pack_frames`: the most frames in a pack.
     `time_embedding`: what the network has from this stage on in place of the paper's (`KangarooConfig`), for ablations;
-    None leaves it.
+    None leaves it. `spelt`: the weight, against a target's of 1, with which each visual token of a made lesson is drawn to
+    what stood there when the LLM read such videos spelt out (`spelling`); the paper's stages have nothing like it.
     """
 
     stage: Stage
@@ -30,6 +31,7 @@ class StagePlan:
     micro_batch: int = 1
     pack_frames: int = 0
     time_embedding: str | None = None
+    spelt: float = 0.0
 
     @property
     def name(self) -> str:
@@ -39,12 +41,13 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of a warm-up, up to the share `until` of its steps: its lessons by weight, and how many in a batch
-    (None: as many as the warm-up says)."""
+    """A stretch of a warm-up, up to the share `until` of its steps: its lessons by weight, how many in a batch and how
+    many frames of a video (None: as the warm-up says)."""
 
     until: float
     mixture: Mapping[str, float]
     batch: int | None = None
+    budget: FrameBudget | None = None
 
 
 def at_progress(phases: Sequence[Phase], progress: float) -> Phase:
@@ -219,20 +222,26 @@ KANGAROO_TINY = Recipe(
             muon=True,
             budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
             phases=(
-                Phase(0.07, {"options": 1}, batch=32),
-                Phase(0.6, {"drill": 4, "options": 4, "pictures": 1}),
+                Phase(0.08, {"options": 2, "choices": 1, "told": 2}, batch=32),
+                # Half the frames first: videos cost half as much, and twice as many teach more.
+                Phase(
+                    0.6,
+                    {"drill": 6, "pictures": 1, "options": 2, "choices": 1, "told": 2},
+                    batch=10,
+                    budget=FrameBudget(fps=2, least=16, most=32),
+                ),
                 Phase(
                     1.0,
                     {
                         "drill": 4,
-                        "quiz": 2,
+                        "quiz": 3,
                         "long": 0.5,
                         "clips": 0.5,
                         "pictures": 0.5,
-                        "options": 2,
-                        "told": 2,
+                        "options": 1,
+                        "choices": 1,
+                        "told": 1,
                     },
-                    batch=11,
                 ),
             ),
         ),
@@ -256,26 +265,29 @@ KANGAROO_TINY = Recipe(
                 lr=2e-3,
                 warmup_steps=20,
             ),
-            steps=160,
+            steps=240,
             budget=PICTURE,
             mixture={"pictures": 3, "signs": 1},
             micro_batch=48,
+            spelt=1.0,
         ),
         StagePlan(
             stage=scaled(
                 VIDEO, **_TINY, resolution=32, llm_sequence=2048, batch=12, lr=1e-3, warmup_steps=20
             ),
-            steps=120,
+            steps=160,
             budget=FrameBudget(fps=1, least=8, most=8),
             mixture={"clips": 2, "drill": 2, "pictures": 1, "signs": 1},
             micro_batch=12,
+            spelt=1.0,
         ),
         StagePlan(
             stage=scaled(REFINEMENT, **_TINY, resolution=64, llm_sequence=2048, frames=16, batch=12, lr=1e-3),
-            steps=240,
+            steps=300,
             budget=FrameBudget(fps=1, least=16, most=16),
             mixture={"clips": 2, "drill": 4, "signs": 1},
             micro_batch=12,
+            spelt=1.0,
         ),
         StagePlan(
             stage=scaled(

@@ -22,13 +22,17 @@ from kangaroo_eval.miniworld.words import COLOURS, PLACES, SHAPES, SIGN_CHARACTE
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.train.lessons import VERSION, chosen, lesson
 
+_SIDES = 8
 CLASSES: dict[str, tuple[str, ...]] = {
     "place": PLACES,
     "colour": ("none", *COLOURS),
     "form": ("none", *SHAPES, "sign", "hand"),
     "character": ("none", *SIGN_CHARACTERS),
+    "row": tuple(str(n) for n in range(_SIDES)),
+    "column": tuple(str(n) for n in range(_SIDES)),
 }
-"""What is named in each patch, by the heads' names."""
+"""What is named in each patch, by the heads' names; its row and column in eighths of the picture, without which nothing
+behind the encoder could tell where a thing is."""
 
 FAINT = 0.05
 """The share of a part of the picture below which the LLM is told nothing of a figure there."""
@@ -102,8 +106,11 @@ def _sized(pictures: Tensor, side: int) -> Tensor:
 
 def patch_classes(place: str, figures: Sequence[Sprite], grid: int) -> dict[str, list[list[int]]]:
     """For each head, the class of each of grid x grid patches: the figure that covers most of a patch is what it shows."""
-    empty = {"place": PLACES.index(place), "colour": 0, "form": 0, "character": 0}
-    out = {name: [[empty[name]] * grid for _ in range(grid)] for name in CLASSES}
+    eighths = [i * _SIDES // grid for i in range(grid)]
+    out = {name: [[0] * grid for _ in range(grid)] for name in CLASSES}
+    out["place"] = [[PLACES.index(place)] * grid for _ in range(grid)]
+    out["row"] = [[eighth] * grid for eighth in eighths]
+    out["column"] = [list(eighths) for _ in range(grid)]
     for row in range(grid):
         for column in range(grid):
             found = shown_in(figures, row, column, grid)
@@ -171,12 +178,12 @@ class Sight(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, looks: Looks) -> dict[str, float]:
-        """Of each head, the share of patches named right among those that show a figure (place: all)."""
+        """Of each head, the share of patches named right among those that show a figure (place, row and column: all)."""
         logits = self.logits(looks.pixels)
         found: dict[str, Any] = {}
         for name in CLASSES:
             right = logits[name].argmax(-1) == looks.classes[name]
-            kept = looks.classes["form"] > 0 if name != "place" else torch.ones_like(right)
+            kept = looks.classes["form"] > 0 if name in ("colour", "form") else torch.ones_like(right)
             if name == "character":
                 kept = looks.classes["character"] > 0
             found[name] = float(right[kept].float().mean()) if kept.any() else float("nan")

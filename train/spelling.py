@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +24,11 @@ from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.miniworld.motion import Sprite
 from kangaroo_eval.miniworld.words import COLOURS, PLACES, SHAPES, SIGN_CHARACTERS
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
-from kangaroo_eval.model.position import temporal_embedding
 from kangaroo_eval.model.processing import KangarooProcessor
-from kangaroo_eval.train.batch import IGNORED, Document, Pack, collate
+from kangaroo_eval.train.batch import IGNORED, Document, Pack, Spelling, collate
 from kangaroo_eval.train.encode import Encoder
-from kangaroo_eval.train.forward import NextToken, run_layers
+from kangaroo_eval.train.forward import NextToken, clock_of, run_layers, spelt_out
+from kangaroo_eval.train.frame_budget import FrameBudget
 from kangaroo_eval.train.hints import HINTS, MENTIONS, hints, mentions
 from kangaroo_eval.train.lessons import VERSION, Lesson, chosen
 from kangaroo_eval.train.made import MadeSource, lesson_of
@@ -45,14 +45,10 @@ wherever it stands and however many ranks there are. There are some ten times as
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spelt:
-    """A pack whose videos are words: the k-th word is token `words[k]` with `weights[k]` at the `cells[k]`-th visual
-    token of the pack; `times` (visual tokens,) are the seconds of each, and `hints` what each can tell (`hints.HINTS`)."""
+    """A pack whose videos are words (`Pack.spelling`), with what each visual token can tell (`hints.HINTS`), and what each
+    token of the text (`hints.MENTIONS`)."""
 
     pack: Pack
-    cells: Tensor
-    words: Tensor
-    weights: Tensor
-    times: Tensor
     hints: Mapping[str, Tensor]
     mentions: Mapping[str, Tensor]
 
@@ -75,23 +71,20 @@ class Spelt:
         """The same on another device."""
         return Spelt(
             pack=self.pack.to(device),
-            cells=self.cells.to(device),
-            words=self.words.to(device),
-            weights=self.weights.to(device),
-            times=self.times.to(device),
             hints={name: item.to(device) for name, item in self.hints.items()},
             mentions={name: item.to(device) for name, item in self.mentions.items()},
         )
 
 
 class Speller:
-    """Spells frames in the words of one tokenizer, on a grid of `grid` x `grid` visual tokens a slot."""
+    """Spells frames in the words of one tokenizer, on a grid of `grid` x `grid` visual tokens a slot (None: as many as the
+    processor's network makes of it)."""
 
-    def __init__(self, processor: KangarooProcessor, grid: int) -> None:
+    def __init__(self, processor: KangarooProcessor, grid: int | None = None) -> None:
         def word(text: str) -> int:
             return processor.text_ids(text)[0]
 
-        self.grid = grid
+        self.grid = grid = grid or round(processor.layout.slot_tokens**0.5)
         self._names = {name: word(f" {name}") for name in (*COLOURS, *SHAPES, *PLACES, "sign", "hand")}
         self._characters = {character: word(character) for character in SIGN_CHARACTERS}
         # Any words that differ will do for rows and columns.
@@ -117,6 +110,17 @@ class Speller:
                         found += self._figure(sprite, row, column, share)
                 cells.append(found)
         return cells
+
+    def spelling(self, shown: Lesson, slots: Sequence[Sequence[float]]) -> Spelling:
+        """What a lesson's video spells at the times (seconds) of the frames of each slot."""
+        found: list[tuple[int, int, float]] = []
+        times: list[float] = []
+        for slot in slots:
+            looks = [shown.at(time) for time in slot]
+            for cell in self.spell([(scene.place, figures) for scene, figures in looks]):
+                found += [(len(times), word, weight) for word, weight in cell]
+                times.append(sum(slot) / len(slot))
+        return Spelling.of(found, times)
 
     def _figure(self, sprite: Sprite, row: int, column: int, share: float) -> list[tuple[int, float]]:
         covered = coverage(sprite, row, column, self.grid)
@@ -146,11 +150,10 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
         self._steps = steps
         self._ranks = ranks
         self._processor = processor
-        self._budget = warmup.budget
         self._encoder = Encoder(processor)
         tokens = range(len(processor.tokenizer))
         self._words = [str(processor.tokenizer.decode([index])).strip().lower() for index in tokens]
-        self._speller = Speller(processor, round(processor.layout.slot_tokens**0.5))
+        self._speller = Speller(processor)
 
     @property
     def identity(self) -> str:
@@ -168,17 +171,15 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
             kind, dice = chosen(phase.mixture, f"words/{number}")
             row = MadeSource(kind).row(number, 0)
             drawn.append((row, lesson_of(row), dice))
-        return self.spelt(drawn)
+        return self.spelt(drawn, phase.budget)
 
-    def spelt(self, drawn: Sequence[tuple[Row, Lesson, Dice]]) -> Spelt:
-        """Rows and their lessons as one pack; the dice draw the number of frames."""
+    def spelt(self, drawn: Sequence[tuple[Row, Lesson, Dice]], budget: FrameBudget | None = None) -> Spelt:
+        """Rows and their lessons as one pack; the dice draw the number of frames within `budget` (None: the warm-up's)."""
         documents: list[Document] = []
         mentioned: dict[str, list[int]] = {name: [] for name in MENTIONS}
-        cells: list[list[tuple[int, float]]] = []
-        times: list[float] = []
         known: dict[str, list[int]] = {name: [] for name in HINTS}
         for row, shown, dice in drawn:
-            seconds = self._times(shown, dice)
+            seconds = _times(shown, dice, budget or self._warmup.budget)
             encoded = self._encoder.encode(row, len(seconds))
             named = (
                 mentions(shown.world, [self._words[index] for index in encoded.ids]) if shown.world else {}
@@ -188,45 +189,37 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
             documents.append(
                 Document(ids=encoded.ids, labels=encoded.labels, name=row.id, branches=encoded.branches)
             )
-            slots = self._slots(seconds)
+            slots = slots_of(seconds, self._processor)
             grid = self._speller.grid
             told = hints(shown.world, slots, grid) if shown.world else {}
             for name, found in known.items():
                 found += told.get(name, [IGNORED] * len(slots) * grid * grid)
-            for slot in slots:
-                looks = [shown.at(time) for time in slot]
-                spelt = self._speller.spell([(scene.place, figures) for scene, figures in looks])
-                cells += spelt
-                times += [sum(slot) / len(slot)] * len(spelt)
-        flat = [(index, word, weight) for index, found in enumerate(cells) for word, weight in found]
+            documents[-1] = replace(documents[-1], spelling=self._speller.spelling(shown, slots))
         return Spelt(
             collate(documents),
-            torch.tensor([index for index, _, _ in flat], dtype=torch.int64),
-            torch.tensor([word for _, word, _ in flat], dtype=torch.int64),
-            torch.tensor([weight for _, _, weight in flat], dtype=torch.float32),
-            torch.tensor(times, dtype=torch.float64),
             {name: torch.tensor(found) for name, found in known.items()},
             {name: torch.tensor(found) for name, found in mentioned.items()},
         )
 
-    def _times(self, shown: Lesson, dice: Dice) -> tuple[float, ...]:
-        if shown.seconds is None:
-            return (self._budget.image_time(dice),)
-        if not shown.seconds:
-            return ()
-        count = self._budget.frames(shown.seconds, dice)
-        return self._budget.times(shown.seconds, count)
 
-    def _slots(self, times: Sequence[float]) -> list[tuple[float, ...]]:
-        step = 2 if self._processor.patchify else 1
-        return [tuple(times[i : i + step]) for i in range(0, len(times), step)]
+def _times(shown: Lesson, dice: Dice, budget: FrameBudget) -> tuple[float, ...]:
+    if shown.seconds is None:
+        return (budget.image_time(dice),)
+    if not shown.seconds:
+        return ()
+    return budget.times(shown.seconds, budget.frames(shown.seconds, dice))
+
+
+def slots_of(times: Sequence[float], processor: KangarooProcessor) -> list[tuple[float, ...]]:
+    """The times of frames, by the slot that the network joins them to."""
+    step = 2 if processor.patchify else 1
+    return [tuple(times[i : i + step]) for i in range(0, len(times), step)]
 
 
 class SpeltText(nn.Module):
     """The next-token objective over `Spelt` packs. Only the LLM and the visual tokens take part.
 
-    A fixed random map brings the time embedding of Eq. 3 to the LLM's width, as the projector will: the LLM learns to
-    read times, and the projector may learn any such map.
+    What it learns to read of times, the projector learns to say (`forward.clock_of`).
     """
 
     def __init__(
@@ -234,15 +227,11 @@ class SpeltText(nn.Module):
         network: KangarooForConditionalGeneration,
         *,
         dtype: torch.dtype = torch.float32,
-        time_scale: float = 0.1,
     ) -> None:
         super().__init__()
         self.text = NextToken(network, dtype=dtype)
-        width, inner = network.config.text_config.hidden_size, network.config.vision_config.hidden_size
-        generator = torch.Generator().manual_seed(0)
-        scale = time_scale * network.config.text_config.initializer_range * inner**-0.5
-        clock = torch.randn(inner, width, generator=generator) * scale
-        self.register_buffer("clock", clock)
+        width = network.config.text_config.hidden_size
+        self.register_buffer("clock", clock_of(network))
         self.split = len(network.llm.model.layers) // 2
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(found)) for name, found in HINTS.items()})
         self.naming = nn.ModuleDict({name: nn.Linear(width, len(found)) for name, found in MENTIONS.items()})
@@ -269,15 +258,15 @@ class SpeltText(nn.Module):
 
     def embed(self, spelt: Spelt) -> Tensor:
         """The LLM's inputs, (1, length, width)."""
-        config, ids = self.network.config, spelt.pack.input_ids
+        config, ids, spelling = self.network.config, spelt.pack.input_ids, spelt.pack.spelling
         table = self.network.get_input_embeddings()
         controls = torch.tensor(config.control_token_ids, device=ids.device)
         inputs: Tensor = table(ids.masked_fill(torch.isin(ids, controls), 0))
         for index, control in enumerate(config.visual_token_ids):
             inputs = torch.where((ids == control)[:, None], self.network.visual_tokens[index], inputs)
-        clock: Tensor = self.get_buffer("clock")
-        seen = temporal_embedding(spelt.times, len(clock), config.tpe_theta).to(ids.device) @ clock
-        seen = seen.index_add(0, spelt.cells, table(spelt.words) * spelt.weights[:, None])
+        if spelling is None:
+            return inputs[None]
+        seen = spelt_out(self.network, spelling, self.get_buffer("clock"))
         return inputs.masked_scatter((ids == config.video_token_id)[:, None], seen.to(inputs.dtype))[None]
 
 

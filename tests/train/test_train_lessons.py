@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from kangaroo_eval import official
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.miniworld import exam, kinds
 from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.miniworld.generate import make_world
 from kangaroo_eval.miniworld.motion import Sprite, sprites
 from kangaroo_eval.miniworld.render import frames
+from kangaroo_eval.miniworld.words import sentence
 from kangaroo_eval.model.config import kangaroo_tiny
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.model.tokenizer import load_tiny_tokenizer
-from kangaroo_eval.train import lessons
+from kangaroo_eval.train import lessons, phrasing
+from kangaroo_eval.train.dataset import Batching, PackedData
+from kangaroo_eval.train.forward import NextToken, spelt_out
 from kangaroo_eval.train.frame_budget import FrameBudget
 from kangaroo_eval.train.lessons import LESSONS, PREFIX, lesson
 from kangaroo_eval.train.made import MadeSource, lesson_of
+from kangaroo_eval.train.mixture import Mixture, Weighted
 from kangaroo_eval.train.recipe import Phase, WarmUp, at_progress
 from kangaroo_eval.train.sight import CLASSES, LooksData, Sight, patch_classes
 from kangaroo_eval.train.spelling import Speller, SpeltData, SpeltText
@@ -77,25 +84,37 @@ def test_every_seed_of_training_is_out_of_the_exams_and_the_benchmarks_reach(mon
 
 
 def test_the_answer_is_the_option_that_its_letter_names():
-    found = 0
+    found = begun = 0
     for number in range(80):
         rounds = lesson("quiz", number).messages
         for asked, answered in zip(rounds[::2], rounds[1::2], strict=True):
             if answered.content.endswith(")"):
                 answer, _, letter = answered.content.rpartition(" ")
-                assert f"\n{letter[1]}. {answer}\n" in asked.content
+                assert f"\n{letter[1]}. {sentence(answer, '.')}\n" in asked.content
                 found += 1
-    assert found > 200
+            elif answered.content.lower().startswith("best option:("):
+                letter, answer = answered.content[13], answered.content[16:]
+                assert f"\n({letter}) {sentence(answer, '.')}\n" in asked.content
+                begun += 1
+    assert found > 200 and begun > 20
+
+
+def test_video_mmes_own_reader_finds_the_letter_of_every_answer():
+    """Which takes the first capital of A to D: also that of an answer that begins with one."""
+    for number in range(60):
+        for answered in lesson("quiz", number).messages[1::2]:
+            if answered.content.endswith(")"):
+                assert official.videomme(answered.content, ()).answer == answered.content[-2]
 
 
 def test_what_a_narrator_told_answers_its_questions():
     for number in range(40):
         rounds = lesson("told", number).messages
         heard = rounds[0].content
-        assert heard.startswith(lessons.SUBTITLES) and lesson("told", number).seconds == 0
+        assert heard.startswith(phrasing.SUBTITLES) and lesson("told", number).seconds == 0
         for asked, answered in zip(rounds[::2], rounds[1::2], strict=True):
-            assert asked is rounds[0] or lessons.SUBTITLES not in asked.content
-            answer = answered.content.partition(".")[0].lower()
+            assert asked is rounds[0] or phrasing.SUBTITLES not in asked.content
+            answer = answered.content.partition(" (")[0].lower()
             assert answer in heard.split("?")[0].lower()
 
 
@@ -112,8 +131,8 @@ def test_questions_with_subtitles_come_with_them():
     world, asked = kinds.video("train/x", "signs", "easy", "short")
     question = next(each for each in asked if each.needs_subtitles)
     for seed in range(20):
-        user, _ = lessons._put(Dice(str(seed)), world, question, "videomme")
-        assert user.content.startswith(lessons.SUBTITLES) and world.cues[0].text in user.content
+        user, _ = phrasing.put(Dice(str(seed)), world, question, "videomme")
+        assert user.content.startswith(phrasing.SUBTITLES) and world.cues[0].text in user.content
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -177,11 +196,21 @@ def test_a_spelt_batch_has_a_cell_for_each_visual_token(processor):
     )
     spelt = SpeltData(warmup, 10, processor)[1]
     visual = int((spelt.pack.input_ids == processor.token_id("<|video|>")).sum())
-    assert len(spelt.times) == visual and int(spelt.cells.max()) == visual - 1 and spelt.labelled > 0
-    again = SpeltData(warmup, 10, processor)[1]
-    assert torch.equal(spelt.pack.input_ids, again.pack.input_ids) and torch.equal(
-        spelt.weights, again.weights
+    spelling = spelt.pack.spelling
+    assert len(spelling.times) == visual and int(spelling.cells.max()) == visual - 1 and spelt.labelled > 0
+    again = SpeltData(warmup, 10, processor)[1].pack
+    assert torch.equal(spelt.pack.input_ids, again.input_ids)
+    assert torch.equal(spelling.weights, again.spelling.weights)
+
+
+def test_a_phase_may_have_its_own_number_of_frames(processor):
+    few = FrameBudget(least=4, most=4)
+    phases = (Phase(0.5, {"quiz": 1}, budget=few), Phase(1.0, {"quiz": 1}))
+    warmup = WarmUp(
+        kind="words", steps=10, batch=1, lr=1e-3, phases=phases, budget=FrameBudget(least=8, most=8)
     )
+    data = SpeltData(warmup, 10, processor)
+    assert [len(data[i].pack.spelling.times) for i in (0, 9)] == [2 * 16, 4 * 16]
 
 
 def test_the_llm_reads_the_spelt_words_and_the_times(processor, network):
@@ -198,11 +227,12 @@ def test_the_llm_reads_the_spelt_words_and_the_times(processor, network):
     inputs = objective.embed(spelt)[0]
     seat = int((spelt.pack.input_ids == processor.token_id("<|video|>")).nonzero()[0])
     table = network.get_input_embeddings().weight
-    first = spelt.cells == 0
-    words = (table[spelt.words[first]] * spelt.weights[first, None]).sum(0)
+    spelling = spelt.pack.spelling
+    first = spelling.cells == 0
+    words = (table[spelling.words[first]] * spelling.weights[first, None]).sum(0)
     from kangaroo_eval.model.position import temporal_embedding
 
-    clock = temporal_embedding(spelt.times[:1], 128) @ objective.clock
+    clock = temporal_embedding(spelling.times[:1], 128) @ objective.clock
     assert torch.allclose(inputs[seat], words + clock[0], atol=1e-5)
     objective(spelt).backward()
     assert network.llm.lm_head.weight.grad is not None and network.vision.norm.weight.grad is None
@@ -215,6 +245,34 @@ def test_phases_follow_each_other():
     assert found == [phases[0], phases[0], phases[1], phases[1], phases[1]]
 
 
+def test_pictures_are_drawn_to_what_they_spell(processor):
+    """Stages I to III of the small recipe: the pack tells what each of its visual tokens shows, in the order of the
+    network's own, and the objective falls to nothing where they say just that."""
+    mixture = Mixture(sources=(Weighted(MadeSource("pictures", 50)), Weighted(MadeSource("drill", 50))))
+    batching = Batching(tokens=2048, max_frames=8, packing=False, micro_batch=4, spell=True)
+    data = PackedData(mixture, processor, FrameBudget(least=8, most=8), batching)
+    torch.manual_seed(1)
+    network = KangarooForConditionalGeneration(kangaroo_tiny())
+    drawn, plain = NextToken(network, spelt=1.0), NextToken(network)
+    pack = next(data[i] for i in range(9) if {1, 8} == set(data[i].counts))
+    seats = pack.input_ids == processor.token_id("<|video|>")
+    assert len(pack.spelling.times) == int(seats.sum()) > 100
+    # Each slot's time is the mean of its frames'.
+    assert pack.spelling.times[-1] == pack.times[-2:].mean() or pack.counts[-1] == 1
+    far = drawn(pack) - plain(pack)
+    assert float(far.detach()) > 0.5 * len(pack.spelling.times)
+    far.backward()
+    assert all(parameter.grad is not None for parameter in network.projector.parameters())
+
+    inputs = drawn.embed(pack)
+    said = spelt_out(network, pack.spelling, drawn.clock)
+    drawn.embed = lambda _: inputs.masked_scatter(seats[None, :, None], said)
+    plain.embed = drawn.embed
+    assert float((drawn(pack) - plain(pack)).detach()) == pytest.approx(0, abs=1e-3)
+    assert replace(batching, spell=False) != batching
+    assert PackedData(mixture, processor, data.budget, replace(batching, spell=False))[0].spelling is None
+
+
 # Sight
 
 
@@ -225,6 +283,7 @@ def test_a_patch_is_named_by_what_covers_most_of_it():
     assert found["colour"][0][0] == colour and found["place"] == [[CLASSES["place"].index("sea")] * 4] * 4
     signs = patch_classes("sea", (Sprite("sign", "blue", 0.5, 0.45, 0.84, "K7"),), 4)["character"]
     assert signs[1][1] == CLASSES["character"].index("K") and signs[1][2] == CLASSES["character"].index("7")
+    assert found["row"] == [[row] * 4 for row in (0, 2, 4, 6)] and found["column"] == [[0, 2, 4, 6]] * 4
 
 
 def test_sight_is_learnt_by_the_encoder_alone(network):
@@ -245,11 +304,11 @@ def test_options_and_their_letters_are_those_of_the_lines(name):
     for number in range(40):
         asked, told = lesson(name, number).messages
         lines = dict(line.split(". ", 1) for line in asked.content.splitlines()[:-1])
-        said = [part for part in told.content.replace(") ", ")|").split("|")]
+        said = told.content.splitlines()
         assert len(said) == len(lines)
         for part in said:
             text, _, letter = part.rpartition(" ")
-            assert lines[letter[1]] == text
+            assert lines[letter[1]] == sentence(text, ".")
 
 
 def test_sprites_of_training_and_of_videos_are_the_same():
