@@ -10,12 +10,14 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import DataError, RunFailed, UserError, one_line
+from kangaroo_eval.permutation import SHUFFLED, all_turned
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Cue, Sample, View
@@ -33,8 +35,9 @@ class RunConfig:
     """Everything a run is asked. Times in seconds; `frames` None means the task's own number; `cache` is where
     mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `judge` is the endpoint of
     judged tasks, whose model "official" stands for each task's own; `full_hash` has the model named by every byte of
-    its weights, `trust_remote_code` lets it run code from its own repository; `command` is the command line for the run
-    record."""
+    its weights, `trust_remote_code` lets it run code from its own repository; `shuffle_options` has the options of every
+    question in another order, `controls` further runs beside this one (`controls.CONTROLS`); `command` is the command
+    line for the run record."""
 
     tasks: tuple[str, ...]
     model: str = "kangaroo-tiny"
@@ -63,6 +66,8 @@ class RunConfig:
     judge: EndpointConfig | None = None
     full_hash: bool = False
     trust_remote_code: bool = False
+    shuffle_options: bool = False
+    controls: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -164,6 +169,8 @@ def _tasks(names: Sequence[str]) -> list[Task]:
 def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
     root, kind = locate(task, config.data, config.data_root, config.cache)
     everything = read_samples(task, root)
+    if config.shuffle_options:
+        everything = all_turned(task.name, everything, partial(ask, task))
     samples = choose(everything, config)
     files = {path for each in samples for path in (each.video.path, each.video.picture) if path}
     missing = sorted(path for path in files if not os.path.exists(path))
@@ -329,6 +336,7 @@ def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, A
         "decoder": config.decoder,
         "seed": config.seed,
         "tasks": tasks,
+        **({"options": SHUFFLED} if config.shuffle_options else {}),
     }
     return known if model is None else {**known, **model}
 

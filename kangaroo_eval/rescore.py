@@ -17,6 +17,7 @@ from kangaroo_eval.data import CHOICES, annotation_files, fingerprint, locate, r
 from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.journal import RunDir
+from kangaroo_eval.permutation import SHUFFLED, all_turned
 from kangaroo_eval.plan import check_share, judge_of
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.report import markdown
@@ -125,6 +126,8 @@ def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None)
     samples = read_samples(task, root)
     if fingerprint(task, root) != entry["data_fingerprint"]:
         raise DataError(f"{name}: the annotations under {root} are not the ones this run was asked with")
+    if record["protocol"].get("options") == SHUFFLED:
+        samples = all_turned(name, samples, task.prompt)
     return Annotated(samples, root)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval import sanity
+from kangaroo_eval import controls, sanity
 from kangaroo_eval.errors import RunFailed
 from kangaroo_eval.journal import (
     SCHEMA,
@@ -21,7 +21,6 @@ from kangaroo_eval.journal import (
 )
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
-from kangaroo_eval.sanity import Observed
 from kangaroo_eval.scores import read_scores
 from kangaroo_eval.task import Task, one, several
 from kangaroo_eval.types import Estimate, Score, ScoredSample
@@ -227,29 +226,6 @@ def _not_comparable(
     return None
 
 
-def _findings(
-    scored: Iterable[ScoredSample], answers: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, str]]:
-    """What is suspicious in the answers, whatever their score. A guess is no answer to look at."""
-    kept = [each for each in scored if not answers[each.id].get("guess")]
-    seen = [
-        Observed(
-            text=answers[each.id]["text"],
-            read=each.careful.answer if each.careful else None,
-            target=each.target,
-            options=each.options,
-            cues=answers[each.id].get("subtitle_cues"),
-        )
-        for each in kept
-        if each.careful is not None
-    ]
-    points = [
-        Point(each.careful.value, each.video, "", readable=True) for each in kept if each.careful is not None
-    ]
-    score = estimate(points, macro=False) if points else NOTHING
-    return [found._asdict() for found in sanity.findings(seen, score)]
-
-
 def _errors(answers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Why samples have no answer: kinds of error, the commonest first, each with its count and one message."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -277,10 +253,12 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
                 f"the scores of {name} are not of its answers: kangaroo-eval score {path} makes them anew"
             )
         statuses = Counter(answers[each]["status"] if each in answers else "unanswered" for each in asked)
+        scored = read_scores(path, name)
+        beside = controls.found(path, get_task(name), scored)
         tasks[name] = {
             **task_result(
                 get_task(name),
-                read_scores(path, name),
+                scored,
                 statuses,
                 set(asked.values()),
                 {
@@ -292,7 +270,8 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
             ),
             **_damage(answers.values()),
             "errors": _errors(answers[each] for each in asked if each in answers),
-            "findings": _findings(read_scores(path, name), answers),
+            **sanity.looked_at(scored, answers, beside.get("blind")),
+            **({"controls": beside} if beside else {}),
             "ranked": any(answer.get("losses") for answer in answers.values()),
             **_judging(path, name, entry.get("judge")),
         }

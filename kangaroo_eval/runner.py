@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kangaroo_eval import journal, judge, results, scores
+from kangaroo_eval import controls, journal, judge, results, scores
 from kangaroo_eval.answering import Answering, Progress
 from kangaroo_eval.endpoint import Endpoint
 from kangaroo_eval.errors import UserError, one_line
@@ -115,6 +115,8 @@ def run(
     if model is None:
         check_model(config.model)
     config = config_with_paths(config)
+    if config.controls:
+        return _with_controls(config, model, progress)
     plans = make_plan(config)
     with RunDir(config.output or default_output(config, plans)) as directory:
         record = _answer_and_score(directory, config, plans, model, progress)
@@ -124,6 +126,32 @@ def run(
         found = Results(directory.path, results.build(directory.path, record, config.min_coverage))
         _write_report(found)
         return found
+
+
+def _with_controls(
+    config: RunConfig, model: Model | None, progress: Callable[[Progress], None] | None
+) -> Results:
+    """The run, then each of its controls with the same loaded model, then the run's results with what they say."""
+    # All that can be wrong with names and data is found before the model loads.
+    plans = make_plan(config)
+    tasks = controls.tasks_of(config.controls, plans)
+    main = dataclasses.replace(config, controls=(), output=config.output or default_output(config, plans))
+    assert main.output is not None
+    del plans
+    with _loaded(main, model) as loaded:
+        wrapped = {name: controls.control_model(loaded, main, name) for name in tasks}
+        found = run(main, model=loaded, progress=progress)
+        for name, asked in tasks.items():
+            log.info("control %s: %s", name, controls.CONTROLS[name].about)
+            run(
+                controls.control_config(main, name, asked, found.path), model=wrapped[name], progress=progress
+            )
+    with RunDir(found.path) as directory:
+        record = journal.read_record(directory.path)
+        assert record is not None
+        found = Results(directory.path, results.build(directory.path, record, main.min_coverage))
+        _write_report(found)
+    return found
 
 
 def _answer_and_score(

@@ -6,10 +6,11 @@ Each finding is one line that stands beside the score in every report. None of t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from kangaroo_eval.types import Estimate
+from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.types import Estimate, ScoredSample
 
 LETTERS = "ABCDEFGHIJ"
 LEAST = 20
@@ -44,6 +45,32 @@ class Finding(NamedTuple):
     text: str
 
 
+def looked_at(
+    scored: Iterable[ScoredSample], answers: Mapping[str, Mapping[str, Any]], blind: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What is suspicious in the answers, whatever their score, and how often each letter was said. A guess is no answer to
+    look at."""
+    kept = [each for each in scored if not answers[each.id].get("guess")]
+    seen = [
+        Observed(
+            text=answers[each.id]["text"],
+            read=each.careful.answer if each.careful else None,
+            target=each.target,
+            options=each.options,
+            cues=answers[each.id].get("subtitle_cues"),
+        )
+        for each in kept
+        if each.careful is not None
+    ]
+    points = [
+        Point(each.careful.value, each.video, "", readable=True) for each in kept if each.careful is not None
+    ]
+    score = estimate(points, macro=False) if points else None
+    found = [*(findings(seen, score) if score else []), *beside_blind(blind)]
+    shares = letters(seen)
+    return {"findings": [each._asdict() for each in found], **({"letters": shares} if shares else {})}
+
+
 def findings(seen: Sequence[Observed], score: Estimate) -> list[Finding]:
     """All that is suspicious in a task's answers. `score` is the careful one, as a fraction."""
     if not seen:
@@ -60,6 +87,20 @@ def findings(seen: Sequence[Observed], score: Estimate) -> list[Finding]:
         _subtitles(seen),
     ]
     return [each for each in found if each is not None]
+
+
+def letters(seen: Sequence[Observed]) -> dict[str, dict[str, float]] | None:
+    """How often each letter was the answer ("said") and is right ("key"), as shares of the questions with options; what
+    could not be read has no letter. None where no question has options."""
+    lettered = [each for each in seen if each.options > 1]
+    if not lettered:
+        return None
+    named = LETTERS[: max(each.options for each in lettered)]
+    told = {"said": [each.read for each in lettered], "key": [each.target for each in lettered]}
+    counts = {name: Counter(found) for name, found in told.items()}
+    return {
+        name: {letter: count[letter] / len(lettered) for letter in named} for name, count in counts.items()
+    }
 
 
 def _collapse(seen: Sequence[Observed]) -> Finding | None:
@@ -121,6 +162,21 @@ def _chance(seen: Sequence[Observed], score: Estimate) -> Finding | None:
             f"{100 * score.value:.1f} % is surely less than guessing gives, {100 * chance:.1f} %",
         )
     return Finding("chance", f"{100 * score.value:.1f} % cannot be told from guessing, {100 * chance:.1f} %")
+
+
+def beside_blind(blind: Mapping[str, Any] | None) -> list[Finding]:
+    """What the run's control without the video (None: there is none) says of its score; `blind` as `controls.found` has
+    it."""
+    lost = blind["lost"]["careful"] if blind else None
+    if lost is None or lost["low"] is None or lost["n"] < LEAST:
+        return []
+    value, low, high = (100 * lost[name] for name in ("value", "low", "high"))
+    told = f"{abs(value):.1f} points [{low:.1f}, {high:.1f}]"
+    if high < 0:
+        return [Finding("below_blind", f"the score is {told} below that without the video")]
+    if low <= 0:
+        return [Finding("no_gain", f"the score cannot be told from that without the video, {told}")]
+    return []
 
 
 def _subtitles(seen: Sequence[Observed]) -> Finding | None:

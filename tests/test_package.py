@@ -57,21 +57,23 @@ WALLS = {
     "export": {"errors", "registry", "task", "predictions", "journal", "results", "scores", "rescore"},
     "registry": {"errors", "protocols", "task"},
     "data": CORE,
-    "plan": CORE | {"data"},
+    "plan": CORE | {"data", "permutation"},
     "journal": {"errors"},
     "scores": CORE | {"data", "journal"},
-    "sanity": {"types"},
-    "results": CORE | {"data", "journal", "scores", "sanity"},
+    "permutation": {"types", "errors", "careful"},
+    "controls": CORE | {"paired", "permutation", "plan", "scores"},
+    "sanity": {"types", "metrics"},
+    "results": CORE | {"data", "journal", "scores", "sanity", "controls"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign"},
     "foreign": {"types", "errors"},
     "streak": set(),
     "answering": CORE | {"plan", "journal", "record", "foreign", "streak"},
-    "runner": CORE | RUN | {"report", "foreign"},
-    "rescore": CORE | RUN | {"report", "predictions"},
+    "runner": CORE | RUN | {"report", "foreign", "controls"},
+    "rescore": CORE | RUN | {"report", "predictions", "permutation"},
     "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media"},
     "cli": CORE
     | RUN
-    | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld"},
+    | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld", "controls"},
     # These commands are Kangaroo's own; every other one reaches models by name alone.
     **{
         name: {"cli", "errors", "registry", "model", "types"}

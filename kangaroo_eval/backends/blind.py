@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kangaroo_eval.backends.wrapped import RanksToo, Wrapped, inner_model, without_times
+from kangaroo_eval.backends.wrapped import (
+    RanksToo,
+    Wrapped,
+    asked_for,
+    inner_model,
+    refused,
+    without_times,
+)
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.types import Failure, Frames, Request, Response
 
@@ -44,5 +51,13 @@ class BlindRanker(RanksToo, Blind):
 def load(argument: str | None, **options: Any) -> Blind:
     """Any model without its video: `blind:kangaroo-tiny`, `blind:hf:ID`, `blind:openai:NAME`, with the options and
     --model-args of that model. UserError as `inner_model` says."""
-    inner, asked = inner_model(Blind, argument, options)
+    return _wrapped(*inner_model(Blind, argument, options))
+
+
+def around(model: Model, name: str, options: Mapping[str, Any]) -> Blind:
+    """The same of a model that is loaded already, as `name` with --model-args `options`."""
+    return _wrapped(refused(Blind, model, name), asked_for(name, options))
+
+
+def _wrapped(inner: Model, asked: str) -> Blind:
     return BlindRanker(inner, asked) if isinstance(inner, ChoiceRanker) else Blind(inner, asked)

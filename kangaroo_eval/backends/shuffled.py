@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from kangaroo_eval.backends.wrapped import RanksToo, Wrapped, inner_model
+from kangaroo_eval.backends.wrapped import (
+    RanksToo,
+    Wrapped,
+    asked_for,
+    inner_model,
+    refused,
+)
 from kangaroo_eval.foreign import attribute
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.types import Frames, Request, Video
@@ -66,5 +73,13 @@ def wrong_order(video: Video, count: int) -> list[int]:
 def load(argument: str | None, **options: Any) -> Shuffled:
     """Any model with its frames out of order: `shuffled:kangaroo-tiny`, `shuffled:hf:ID`, with the options and
     --model-args of that model. UserError as `inner_model` says."""
-    inner, asked = inner_model(Shuffled, argument, options)
+    return _wrapped(*inner_model(Shuffled, argument, options))
+
+
+def around(model: Model, name: str, options: Mapping[str, Any]) -> Shuffled:
+    """The same of a model that is loaded already, as `name` with --model-args `options`."""
+    return _wrapped(refused(Shuffled, model, name), asked_for(name, options))
+
+
+def _wrapped(inner: Model, asked: str) -> Shuffled:
     return ShuffledRanker(inner, asked) if isinstance(inner, ChoiceRanker) else Shuffled(inner, asked)

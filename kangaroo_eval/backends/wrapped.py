@@ -94,14 +94,25 @@ def inner_model(kind: type[Wrapped], argument: str | None, options: Mapping[str,
         raise UserError(f"model {name!r} needs {kind.need}: {name}:NAME or {name}:NAME:ARG")
     opener = getattr(model_loader(argument), "opens_videos", False)
     inner = None if opener else load_model(argument, **options)
+    return refused(kind, inner, argument), asked_for(argument, options)
+
+
+def refused(kind: type[Wrapped], inner: Model | None, argument: str) -> Model:
+    """The model, unless it cannot be wrapped (None: it opens videos by itself); UserError then."""
+    name = kind.kind
     if inner is None or getattr(inner, "opens_videos", False):
         raise UserError(
             f"{name}:{argument}: {argument.partition(':')[0]} opens the video by itself{kind.refusal}"
         )
     if isinstance(inner, Informed) or attribute(inner, "frame_size", None) == 0:
         raise UserError(f"{name}:{argument}: {inner.name} gets no pictures anyway; run {argument}")
+    return inner
+
+
+def asked_for(argument: str, options: Mapping[str, Any]) -> str:
+    """What a model was asked for by, without secrets and without what every model is given."""
     given = masked({each: value for each, value in options.items() if each not in STANDARD})
-    return inner, json.dumps([argument, given], sort_keys=True, default=str)
+    return json.dumps([argument, given], sort_keys=True, default=str)
 
 
 def without_times(answers: Iterable[Response | Failure]) -> Iterator[Response | Failure]:

@@ -157,6 +157,12 @@ def _run(parser: argparse.ArgumentParser) -> None:
         help="give a video up after this long",
     )
     _judge(parser)
+    add(
+        "--controls",
+        nargs="+",
+        metavar="NAME",
+        help="also run blind, single-frame, shuffle-frames, shuffle-options (all: every one)",
+    )
     add("--dry-run", action="store_true", help="tasks, samples, videos, missing files and frames; no model")
     add(
         "--trust-remote-code",

@@ -78,9 +78,18 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         seed=options.seed,
         full_hash=options.full_hash,
         trust_remote_code=options.trust_remote_code,
+        controls=_controls(options.controls),
         judge=judge(options),
         command=tuple(options.command_line),
     )
+
+
+def _controls(names: list[str] | None) -> tuple[str, ...]:
+    """The controls asked for, each once; "all" for every one."""
+    from kangaroo_eval.controls import CONTROLS
+
+    asked = split(names or [])
+    return tuple(CONTROLS) if "all" in asked else tuple(dict.fromkeys(asked))
 
 
 def _ids(text: str | None) -> tuple[str, ...] | None:

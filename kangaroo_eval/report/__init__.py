@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kangaroo_eval.report.controls import controls
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
 from kangaroo_eval.report.tables import Marked, Table, breakdowns, elsewhere, overview, published_tables
 
@@ -34,7 +35,7 @@ def terminal(runs: Runs, *, colour: bool = False) -> str:
     marked = published_tables(many)
     tables = [*marked]
     for run in many:
-        tables += [*elsewhere(run), *breakdowns(run, most=1)]
+        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run)]
     tables += [overview(run) for run in many]
     parts = [_text(table, "simple", style) for table in tables]
     if marked:
@@ -50,7 +51,7 @@ def markdown(runs: Runs) -> str:
     if tables:
         parts.append(_MARKDOWN_LEGEND)
     for run in many:
-        parts += map(_markdown, [*elsewhere(run), *breakdowns(run)])
+        parts += map(_markdown, [*controls(run), *elsewhere(run), *breakdowns(run)])
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,7 +60,7 @@ def whole(runs: Runs) -> list[Table]:
     many = as_list(runs)
     tables = [overview(run) for run in many] + published_tables(many, whole=True)
     for run in many:
-        tables += [*elsewhere(run), *breakdowns(run)]
+        tables += [*controls(run), *elsewhere(run), *breakdowns(run)]
     return tables
 
 
