@@ -63,6 +63,7 @@ WALLS = {
     "permutation": {"types", "errors", "careful"},
     "controls": CORE | {"paired", "permutation", "plan", "scores"},
     "sanity": {"types", "metrics"},
+    "series": {"errors", "journal", "plan", "report", "results", "runner"},
     "results": CORE | {"data", "journal", "scores", "sanity", "controls"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign"},
     "foreign": {"types", "errors"},
@@ -73,7 +74,18 @@ WALLS = {
     "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media"},
     "cli": CORE
     | RUN
-    | {"report", "predictions", "export", "options", "compare", "gate", "sides", "miniworld", "controls"},
+    | {
+        "report",
+        "predictions",
+        "export",
+        "options",
+        "compare",
+        "gate",
+        "sides",
+        "miniworld",
+        "controls",
+        "series",
+    },
     # These commands are Kangaroo's own; every other one reaches models by name alone.
     **{
         name: {"cli", "errors", "registry", "model", "types"}

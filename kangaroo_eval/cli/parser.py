@@ -7,6 +7,7 @@ from typing import NoReturn
 
 COMMANDS = {
     "run": "infer, score and report (the default); the same line again resumes",
+    "watch": "evaluate a training run's checkpoints as they appear",
     "score": "score again, offline, or score answers made elsewhere",
     "report": "tables beside the published baselines",
     "compare": "two runs of the same samples: what changed, and how surely",
@@ -64,6 +65,7 @@ def make_parser(script: str) -> Parser:
         for name, text in COMMANDS.items()
     }
     _run(made["run"])
+    _watch(made["watch"])
     _score(made["score"])
     _report(made["report"])
     _compare(made["compare"])
@@ -157,6 +159,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         help="give a video up after this long",
     )
     _judge(parser)
+    add("--checkpoints", metavar="GLOB", help="each of these folders in place of one model: 'out/step_*'")
     add(
         "--controls",
         nargs="+",
@@ -175,6 +178,16 @@ def _run(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
+
+
+def _watch(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", metavar="DIR", help="where training leaves its checkpoints, one folder each")
+    add("--pattern", default="*", metavar="GLOB", help="names of the checkpoints' folders (default *)")
+    add("--every", type=float, default=60.0, metavar="SECONDS", help="between looks (60)")
+    add("--last", metavar="NAME", help="end after this checkpoint")
+    add("--once", action="store_true", help="end after those that are there now")
+    _run(parser)
 
 
 def _score(parser: argparse.ArgumentParser) -> None:

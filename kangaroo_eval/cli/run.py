@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import cache_dir, data_root, judge, pairs, split
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.plan import RunConfig, TaskPlan, frames_of, make_plan, missing_hints
+from kangaroo_eval.plan import RunConfig, frames_of, make_plan, missing_hints
 
 if TYPE_CHECKING:
     from kangaroo_eval.answering import Progress
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 def command(options: argparse.Namespace) -> int:
     """Run, print the tables, return the exit code."""
+    if options.checkpoints:
+        from kangaroo_eval.cli import series
+
+        return series.command(options)
     config = make_config(options)
     if options.dry_run:
-        print(_dry_run(make_plan(config), config))
+        print(dry_run(config))
         return 0
     from kangaroo_eval.report import terminal
     from kangaroo_eval.report.tables import troubles
@@ -28,13 +33,7 @@ def command(options: argparse.Namespace) -> int:
     from kangaroo_eval.runner import run
 
     show = not options.quiet
-    with _Bars() as bars:
-
-        def tell(progress: Progress) -> None:
-            options.interruption.check()
-            if show:
-                bars.update(progress)
-
+    with Bars(options) as tell:
         results = run(config, progress=tell)
     options.exit_code = results.exit_code
     if show:
@@ -122,9 +121,10 @@ def _batch(text: str) -> int | None:
     return int(text)
 
 
-def _dry_run(plans: tuple[TaskPlan, ...], config: RunConfig) -> str:
+def dry_run(config: RunConfig) -> str:
+    """What a run would do: a line a task, and what is missing."""
     lines = []
-    for plan in plans:
+    for plan in make_plan(config):
         videos = {sample.video for sample in plan.samples}
         frames = frames_of(config, plan.task)
         asked = (
@@ -140,22 +140,28 @@ def _dry_run(plans: tuple[TaskPlan, ...], config: RunConfig) -> str:
     return "\n".join(lines)
 
 
-class _Bars:
-    """One progress bar a task: rate, time left, and the running coverage."""
+class Bars:
+    """One progress bar a task: rate, time left, and the running coverage; none where the user wants quiet. Entering gives
+    what is to be called for each sample, where an interruption takes effect too."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
         self._bar: Any = None
         self._task = ""
 
-    def __enter__(self) -> _Bars:
-        return self
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self._told
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
-    def update(self, progress: Any) -> None:
-        """Draw one more sample."""
+    def _told(self, progress: Progress) -> None:
+        self._options.interruption.check()
+        if not self._options.quiet:
+            self._draw(progress)
+
+    def _draw(self, progress: Progress) -> None:
         from tqdm import tqdm
 
         if progress.task != self._task:

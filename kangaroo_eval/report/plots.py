@@ -23,7 +23,7 @@ PEERS = 4
 """Published models beside Kangaroo in the radar."""
 MOST_BARS = 30
 NORMAL_95 = 1.959964
-_STEP = re.compile(r"step[-_]?0*(\d+)", re.IGNORECASE)
+_STEP = re.compile(r"(?:step|checkpoint|iter)[-_]?0*(\d+)", re.IGNORECASE)
 
 Results = Mapping[str, Any]
 

@@ -1,0 +1,89 @@
+"""`kangaroo-eval run --checkpoints 'out/step_*'` and `kangaroo-eval watch DIR`: a series of checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from kangaroo_eval.cli.common import user_path
+from kangaroo_eval.errors import UserError
+
+BUNDLED = "kangaroo-tiny"
+
+
+def command(options: argparse.Namespace) -> int:
+    """Every checkpoint of the pattern, then one table."""
+    from kangaroo_eval.series import checkpoints
+
+    folders = checkpoints(options.checkpoints)
+    if options.dry_run:
+        from kangaroo_eval.cli.run import dry_run, make_config
+
+        print("\n".join(map(str, folders)))
+        print(dry_run(make_config(options)))
+        return 0
+    return _run(options, [folders], folders[0].resolve().parent, show_each=False)
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Every checkpoint of a folder as it appears, until --last or for ever (Ctrl-C ends it)."""
+    from kangaroo_eval.series import appearing
+
+    folder = user_path(options.folder)
+    if not folder.is_dir():
+        raise UserError(f"watch {options.folder}: no such folder")
+    if not options.every > 0:
+        raise UserError(f"--every {options.every}: give seconds above 0")
+    seen: set[Path] = set()
+
+    def batches() -> Iterable[list[Path]]:
+        for found in appearing(folder, options.pattern, seen, every=options.every):
+            options.interruption.check()
+            yield found
+            seen.update(found)
+            if options.once or (options.last and any(path.name == options.last for path in seen)):
+                return
+
+    return _run(options, batches(), folder.resolve(), show_each=True)
+
+
+def _run(options: argparse.Namespace, batches: Iterable[list[Path]], parent: Path, *, show_each: bool) -> int:
+    from kangaroo_eval.cli.run import Bars, make_config
+    from kangaroo_eval.report import text_tables
+    from kangaroo_eval.report.series import table
+    from kangaroo_eval.series import Series, evaluate
+
+    if ":" in options.model:
+        raise UserError(
+            f"--model {options.model}: with a series of checkpoints give the kind alone, such as kangaroo or hf; the folder "
+            "comes from the pattern"
+        )
+    kind = "kangaroo" if options.model == BUNDLED else options.model
+    output = (
+        Path(options.output) if options.output else Path("results/runs").absolute() / f"{parent.name}-series"
+    )
+    config = make_config(options)
+    series = Series(output)
+    with Bars(options) as tell:
+        for folders in batches:
+            for folder in evaluate(series, folders, config, kind, tell):
+                if show_each and folder in series.results and not options.quiet:
+                    print(text_tables([table([(folder.name, series.results[folder])])]), flush=True)
+    if not options.quiet and series.results:
+        print(text_tables([table(series.ordered)]))
+        print(f"\nseries: {output}")
+    if options.json:
+        told = {
+            "exit": series.exit_code,
+            "series": str(output),
+            "failed": {path.name: str(error) for path, error in series.failed.items()},
+            "checkpoints": {
+                name: {task: found["careful"]["value"] for task, found in run["tasks"].items()}
+                for name, run in series.ordered
+            },
+        }
+        print(json.dumps(told))
+    options.exit_code = series.exit_code
+    return series.exit_code

@@ -1,0 +1,141 @@
+"""A series of checkpoints: which folders are ones, in which order, one run each, and one table over all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from conftest import videomme_rows, write_videomme
+
+from kangaroo_eval import series
+from kangaroo_eval.cli import main
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.report.series import table
+
+TINY = Path(str(resources.files("kangaroo_eval.model"))) / "assets/kangaroo-tiny"
+
+
+def checkpoint(folder: Path, weights: str = "model.safetensors") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / weights).write_bytes(b"")
+    return folder
+
+
+def test_checkpoints_come_in_the_order_of_training(tmp_path):
+    for name in ("step_10", "step_9", "step_100", "last"):
+        checkpoint(tmp_path / name)
+    (tmp_path / "step_11.txt").write_text("")
+    assert [path.name for path in series.checkpoints(f"{tmp_path}/step_*")] == [
+        "step_9",
+        "step_10",
+        "step_100",
+    ]
+    assert series.checkpoints(f"{tmp_path}/*")[0].name == "last"
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such folder; quote the pattern"):
+        series.checkpoints(f"{tmp_path}/step_*")
+    (checkpoint(tmp_path / "step_1") / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="step_1 is no whole checkpoint"):
+        series.checkpoints(f"{tmp_path}/step_*")
+
+
+def test_a_checkpoint_is_whole_when_all_its_shards_are_there(tmp_path):
+    folder = checkpoint(tmp_path / "step_1", "model-00001-of-00002.safetensors")
+    index = {"weight_map": {f"w{i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not series.is_whole(folder)
+    (folder / "model-00002-of-00002.safetensors").write_bytes(b"")
+    assert series.is_whole(folder)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"w1"')
+    assert not series.is_whole(folder), "an index that is being written"
+
+
+def test_checkpoints_are_seen_when_they_are_whole_and_once(tmp_path):
+    checkpoint(tmp_path / "step_2")
+    (tmp_path / "step_1").mkdir()
+    known, waited = set(), []
+
+    def pause(seconds):
+        waited.append(seconds)
+        if len(waited) == 2:
+            shutil.rmtree(tmp_path / "step_1")
+            checkpoint(tmp_path / "step_1")
+
+    found = series.appearing(tmp_path, "step_*", known, every=5, pause=pause)
+    seen = []
+    for _ in range(3):
+        batch = next(found)
+        known.update(batch)
+        seen.append([path.name for path in batch])
+    assert seen == [["step_2"], [], ["step_1"]] and waited == [5, 5]
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Two checkpoints of the bundled model, and a broken one between them."""
+    for name in ("step_1", "step_20"):
+        shutil.copytree(TINY, tmp_path / "out" / name)
+    checkpoint(tmp_path / "out/step_3")
+    write_videomme(tmp_path / "data", videomme_rows(2, 1))
+    return tmp_path
+
+
+def asked(trained, *more):
+    where = ["--data-root", str(trained / "data"), "--output", str(trained / "runs"), "--workers", "0"]
+    return ["--tasks", "videomme", "--frames", "4", *where, *more]
+
+
+def test_a_broken_checkpoint_does_not_cost_the_others(trained, capsys):
+    code = main(["run", *asked(trained, "--checkpoints", f"{trained}/out/step_*", "--json")])
+    out, err = capsys.readouterr()
+    told = json.loads(out.splitlines()[-1])
+    assert code == told["exit"] == 1 and "step_3" in err
+    assert list(told["checkpoints"]) == ["step_1", "step_20"] and list(told["failed"]) == ["step_3"]
+    assert (trained / "runs/step_1/results.json").exists() and (trained / "runs/step_20/report.md").exists()
+    lines = (trained / "runs/series.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in lines if "step_" in line] == ["step_1", "step_20"]
+    shutil.rmtree(trained / "out/step_3")
+    # What is done is not done again: the answers' files stay as they are.
+    before = (trained / "runs/step_1/videomme.answers.jsonl").stat().st_mtime_ns
+    assert main(["watch", str(trained / "out"), *asked(trained, "--last", "step_20", "--every", "0.1")]) == 0
+    assert (trained / "runs/step_1/videomme.answers.jsonl").stat().st_mtime_ns == before
+    out = capsys.readouterr().out
+    assert out.count("step_20") >= 2 and "Scores over checkpoints" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--model", "hf:x", "--checkpoints", "{}/out/step_*"],
+            "give the kind alone, such as kangaroo or hf",
+        ),
+        (["--checkpoints", "{}/nothing_*"], "no such folder"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, trained, capsys):
+    assert main(["run", *asked(trained), *(word.format(trained) for word in words)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_best_of_each_column_is_marked_and_gaps_are_dashes():
+    def run(value):
+        estimate = {"value": value, "stderr": 0.01, "n": 10, "unreadable": 0}
+        entry = {"label": "mine", "scale": 1, "coverage": 1.0, "official": estimate, "careful": estimate}
+        return {"tasks": {"mine": entry}}
+
+    made = table(
+        [
+            ("step_1", run(0.5)),
+            ("step_2", run(0.75)),
+            ("step_3", {"tasks": {"other": run(0.1)["tasks"]["mine"]}}),
+        ]
+    )
+    assert [getattr(row[1], "mark", None) for row in made.rows] == [None, "bold", None]
+    assert made.rows[2][1] == "-" and made.rows[0][-1] == "100.0 %"
