@@ -80,6 +80,18 @@ def test_compare_writes_markdown(runs, tmp_path):
     assert "| videomme |" in (tmp_path / "c.md").read_text()
 
 
+def test_flips_lead_to_the_pages_that_show_them(runs, capsys):
+    old, new = (str(path) for path in runs)
+    assert main(["compare", old, new]) == 0
+    assert f"kangaroo-eval view {new} --compare {old} makes pages" in capsys.readouterr().out
+    (runs[1] / "view").mkdir()
+    (runs[1] / "view/index.html").write_text("")
+    assert main(["compare", old, new]) == 0
+    out = capsys.readouterr().out
+    page = (runs[1] / "view/index.html").resolve().as_uri()
+    assert f"{page}#sample=videomme/" in out and "makes pages" not in out
+
+
 def test_runs_that_were_not_asked_the_same_are_refused_and_the_difference_named(runs, tmp_path, capsys):
     other = make_run(tmp_path / "other", [1, 1, 0] * 60, frames=16)
     assert called("compare", runs[0], other) == 5

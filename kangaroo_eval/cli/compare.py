@@ -29,7 +29,9 @@ def command(options: argparse.Namespace) -> int:
         raise UserError(f"--flips {options.flips}: give 0 or more")
     old, new = (read_side(user_path(name)) for name in (options.before, options.after))
     found = compare(new, old, force=options.force)
-    tables = comparison_tables(found, alpha=options.alpha, flips=options.flips)
+    pages = new.path / "view" / "index.html" if new.path else None
+    page = pages.resolve().as_uri() if pages and pages.is_file() else None
+    tables = comparison_tables(found, alpha=options.alpha, flips=options.flips, page=page)
     text = markdown_tables(tables) if options.format == "markdown" else text_tables(tables)
     if options.output:
         write_text(user_path(options.output), text + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from kangaroo_eval.compare import Comparison, TaskComparison
@@ -13,12 +14,15 @@ from kangaroo_eval.report.tables import Table
 
 FLIPS = 10
 """Samples of each way that are listed unless more are asked for."""
+_HOW = "kangaroo-eval view {new} --compare {old} makes pages that show them with their frames."
 OVERALL = "mean over tasks"
 
 
-def comparison_tables(found: Comparison, *, alpha: float = 0.05, flips: int = FLIPS) -> list[Table]:
+def comparison_tables(
+    found: Comparison, *, alpha: float = 0.05, flips: int = FLIPS, page: str | None = None
+) -> list[Table]:
     """The scores of both runs with the paired difference, then the samples that they answer differently (`flips` each way
-    and task)."""
+    and task), with links into the pages of `kangaroo-eval view` at the URL `page`, where there are any."""
     tables = [_scores(found, alpha)]
     for task in found.tasks:
         for way, each in (("lost", task.lost), ("gained", task.gained)):
@@ -29,7 +33,14 @@ def comparison_tables(found: Comparison, *, alpha: float = 0.05, flips: int = FL
                 more = len(each) - len(rows)
                 notes = [f"{more} more: --flips {len(each)} lists them all."] if more else []
                 title = f"{task.name}: {way}, {len(each)} of {task.careful.n} samples"
-                tables.append(Table(title, ["sample", "before", "after", "key"], rows, notes))
+                header = ["sample", "before", "after", "key"]
+                if page is not None:
+                    header.append("with its frames")
+                    for row, flip in zip(rows, each, strict=False):
+                        row.append(f"{page}#sample={quote(f'{task.name}/{flip.id}')}")
+                tables.append(Table(title, header, rows, notes))
+    if page is None and flips and any(task.gained or task.lost for task in found.tasks):
+        tables[-1].notes.append(_HOW.format(new=found.new.path or "B", old=found.old.path or "A"))
     return tables
 
 
