@@ -33,6 +33,11 @@ class Row:
         shown = found if len(found) <= 80 else found[:77] + "..."
         return DataError(f"{self._file}, row {self.number}, field {field!r}: expected {want}, found {shown}")
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All of it as it was read, unchecked."""
+        return self._values
+
     def text(self, field: str, *, empty: bool = False) -> str:
         """A string; blank ones only if `empty`."""
         value = self._values.get(field)

@@ -1,0 +1,135 @@
+"""Perceptual hashes of frames: near-duplicates among clips, and clips that a benchmark holds.
+
+The hash is the usual pHash: signs of the low frequencies of a 32 x 32 cosine transform against their median, 64 bits. A mirrored
+copy has another hash, so each frame is hashed both ways.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NEAR = 10
+"""Bits of 64 in which two pictures of the same may differ: re-encoding, half the size and brighter are at most 6 off, other
+videos 30 and more."""
+_BANDS = 8
+LEAST = 0.5
+"""The share of a clip's frames that must be found in another one."""
+
+
+def of_frames(frames: Sequence[NDArray[np.uint8]]) -> dict[str, list[str]]:
+    """`plain` and `mirrored`: the hash of each frame (h, w, 3) as 16 hex digits, "" for one without detail (black, blank),
+    which would be like any other such."""
+    found: dict[str, list[str]] = {"plain": [], "mirrored": []}
+    for frame in frames:
+        found["plain"].append(phash(frame))
+        found["mirrored"].append(phash(frame[:, ::-1]))
+    return found
+
+
+def phash(frame: NDArray[np.uint8]) -> str:
+    """The 64-bit hash of a picture (h, w, 3) as 16 hex digits, "" for one without detail."""
+    import cv2
+    import numpy as np
+
+    gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    square = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if float(square.std()) < 2.0:
+        return ""
+    low = cv2.dct(square)[:8, :8].flatten()
+    bits = low > np.median(low[1:])
+    return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"
+
+
+def distance(a: str, b: str) -> int:
+    """Bits in which two hashes differ."""
+    return (int(a, 16) ^ int(b, 16)).bit_count()
+
+
+class Match(NamedTuple):
+    """A clip that shows what another does: the share of its frames that are found there."""
+
+    id: str
+    other: str
+    share: float
+
+
+class Index:
+    """Finds clips by their frames. Two hashes at most `NEAR` bits apart share at least one of `_BANDS` bytes unless every byte
+    differs, and then they differ in 8 bits at least: bytes with one bit changed are looked up too, so that none is missed
+    up to 15 bits."""
+
+    def __init__(self, near: int = NEAR) -> None:
+        self._near = near
+        self._bands: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
+
+    def add(self, name: str, hashes: Iterable[str]) -> None:
+        """Add a clip's frames."""
+        for found in filter(None, hashes):
+            for place, value in enumerate(bytes.fromhex(found)):
+                self._bands[place, value].add((name, found))
+
+    def matches(self, hashes: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """Clips in the index -> the share of these frames (plain or mirrored, whichever is more) that they hold."""
+        best: dict[str, float] = {}
+        for way in ("plain", "mirrored"):
+            frames = [each for each in hashes.get(way, ()) if each]
+            counts: dict[str, int] = defaultdict(int)
+            for found in frames:
+                for name in {
+                    name for name, other in self._near_ones(found) if distance(found, other) <= self._near
+                }:
+                    counts[name] += 1
+            for name, count in counts.items():
+                best[name] = max(best.get(name, 0.0), count / len(frames))
+        return best
+
+    def _near_ones(self, found: str) -> Iterator[tuple[str, str]]:
+        for place, value in enumerate(bytes.fromhex(found)):
+            for changed in (value, *(value ^ (1 << bit) for bit in range(8))):
+                yield from self._bands.get((place, changed), ())
+
+
+def contaminated(
+    rows: Iterable[Mapping[str, object]], benchmark: Iterable[Mapping[str, object]], least: float = LEAST
+) -> list[Match]:
+    """The rows that show what a benchmark's video shows: nothing that matches goes into training."""
+    index = Index()
+    for row in benchmark:
+        index.add(str(row["id"]), _plain(row))
+    return [match for row in rows if (match := _best(index, row, least)) is not None]
+
+
+def duplicates(rows: Iterable[Mapping[str, object]], least: float = LEAST) -> list[Match]:
+    """The rows that show what an earlier one does; of those alike the one with the smallest id stays, whatever the order
+    in which they come."""
+    index = Index()
+    found = []
+    for row in sorted(rows, key=lambda each: str(each["id"])):
+        match = _best(index, row, least)
+        if match is not None:
+            found.append(match)
+        else:
+            index.add(str(row["id"]), _plain(row))
+    return found
+
+
+def _plain(row: Mapping[str, object]) -> list[str]:
+    hashes = row.get("hashes")
+    return list(hashes["plain"]) if isinstance(hashes, Mapping) else []
+
+
+def _best(index: Index, row: Mapping[str, object], least: float) -> Match | None:
+    hashes = row.get("hashes")
+    if not isinstance(hashes, Mapping):
+        return None
+    found = {name: share for name, share in index.matches(hashes).items() if share >= least}
+    if not found:
+        return None
+    other = min(found, key=lambda name: (-found[name], name))
+    return Match(str(row["id"]), other, found[other])

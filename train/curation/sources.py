@@ -1,0 +1,59 @@
+"""The input of a curation: a folder of videos, or a list of them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kangaroo_eval.errors import DataError
+from kangaroo_eval.rows import read_rows
+from kangaroo_eval.train.curation.stage import Row
+
+ENDINGS = frozenset(
+    {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif", ".ts", ".flv", ".wmv", ".mpg", ".mpeg"}
+)
+
+
+def read_source(source: Path, root: Path | None = None) -> list[Row]:
+    """Rows with `id` and `path`: every video below a folder (its id is its path within), or the rows of a .jsonl, .parquet or
+    .csv file with a `video` or `path` each, relative to `root` or else to the file's folder, and whatever else they
+    have. DataError where there is nothing, or a row names no video."""
+    if source.is_dir():
+        found = [
+            {"id": path.relative_to(source).as_posix(), "path": str(path)}
+            for path in sorted(source.rglob("*"))
+            if path.suffix.lower() in ENDINGS and path.is_file()
+        ]
+    elif source.is_file():
+        found = list(_listed(source, root or source.parent))
+    else:
+        raise DataError(
+            f"{source}: no such folder or file; give a folder of videos, or a .jsonl, .parquet or .csv list"
+        )
+    if not found:
+        raise DataError(f"{source}: no video in it (files ending in {', '.join(sorted(ENDINGS))})")
+    return found
+
+
+def _listed(source: Path, root: Path) -> Iterator[Row]:
+    for number, record in enumerate(_records(source), 1):
+        name = record.get("path") or record.get("video")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{source}, row {number}: no video (a path under the key 'video' or 'path')")
+        identity = record.get("id")
+        yield {
+            **{key: value for key, value in record.items() if value is not None},
+            "id": str(identity) if identity not in (None, "") else name,
+            "path": str(root / name),
+        }
+
+
+def _records(source: Path) -> Iterator[Mapping[str, Any]]:
+    if source.suffix.lower() == ".csv":
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.DictReader(file)
+        return
+    for row in read_rows(source):
+        yield row.values
