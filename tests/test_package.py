@@ -63,7 +63,7 @@ WALLS = {
     "permutation": {"types", "errors", "careful"},
     "controls": CORE | {"paired", "permutation", "plan", "scores"},
     "sanity": {"types", "metrics"},
-    "series": {"errors", "journal", "plan", "report", "results", "runner"},
+    "series": {"errors", "answering", "journal", "plan", "report", "results", "runner"},
     "results": CORE | {"data", "journal", "scores", "sanity", "controls"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign"},
     "foreign": {"types", "errors"},
@@ -97,7 +97,9 @@ WALLS = {
     "model.dialogue": {"errors", "torch_tools", "types"},
     "model.conversation": {"errors", "torch_tools", "types", "media"},
     "train": {"model", "media", "miniworld", "types", "errors", "rows", "runner", "registry"},
+    "train.curation": {"media", "types", "errors", "rows", "endpoint"},
     "cli.train": {"cli", "errors", "train"},
+    "cli.curate": {"cli", "errors", "journal", "rows", "train"},
     "identity": {"errors"},
     "backends": {
         "types",

@@ -10,153 +10,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import cache_dir, guarded, user_path
-from kangaroo_eval.cli.parser import Parser
+from kangaroo_eval.cli.curate_parser import PROGRAM, make_parser
 from kangaroo_eval.errors import DataError, UserError
 
 if TYPE_CHECKING:
+    from kangaroo_eval.train.curation.captions import Server
     from kangaroo_eval.train.curation.engine import Executor
     from kangaroo_eval.train.curation.select import Preset, Selection
     from kangaroo_eval.train.curation.stage import Row
 
-PROGRAM = "kangaroo-curate"
 INTERRUPTED = f"{PROGRAM}: interrupted. Shards that are done are kept; the same command goes on"
-
-
-def make_parser() -> Parser:
-    """Every command and flag of `kangaroo-curate`."""
-    parser = Parser(
-        prog=PROGRAM,
-        description="Curate training data (Section III of the paper): annotate first, select later.\n"
-        "  kangaroo-curate annotate VIDEOS --out curated --workers 8\n"
-        "  kangaroo-curate select curated --preset pretraining --bound 'text<=0.1'\n"
-        "The same line again goes on where it stopped; another bound decodes nothing again.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
-    _annotate(
-        commands.add_parser(
-            "annotate", help="probe, cut into shots, and score every clip", allow_abbrev=False
-        )
-    )
-    _select(
-        commands.add_parser(
-            "select", help="the clips that stay, and why the others do not", allow_abbrev=False
-        )
-    )
-    _caption(
-        commands.add_parser(
-            "caption", help="captions of the clips that stay, by models behind servers", allow_abbrev=False
-        )
-    )
-    _report(commands.add_parser("report", help="a page with every score's distribution", allow_abbrev=False))
-    _plan(
-        commands.add_parser(
-            "plan", help="what so many clips cost, from what was measured", allow_abbrev=False
-        )
-    )
-    return parser
-
-
-def _annotate(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("source", metavar="VIDEOS", help="a folder of videos, or a .jsonl, .parquet or .csv list of them")
-    add("--out", required=True, metavar="DIR", help="where the results go")
-    add("--root", metavar="DIR", help="what the list's paths are relative to (default: its folder)")
-    add("--workers", type=int, default=1, metavar="N", help="processes with one thread each (1)")
-    add(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="on a Ray cluster instead (no address: on this machine)",
-    )
-    add("--shard", type=int, default=100, metavar="N", help="videos of a shard (100)")
-    add("--no-cut", action="store_true", help="each video is one clip")
-    add("--text", default="rapidocr", metavar="NAME", help="text detector (rapidocr; none)")
-    add(
-        "--faces",
-        default="centerface",
-        metavar="NAME|FILE",
-        help="face detector (centerface; none; a YOLOv8-face .onnx)",
-    )
-    add("--longest", type=float, default=6 * 3600.0, metavar="SECONDS", help="of a file (21600)")
-    _common(parser)
-
-
-def _choice(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("folder", metavar="DIR", help="what annotate wrote")
-    add("--preset", default="pretraining", metavar="NAME", help="pretraining (default), instruction or none")
-    add(
-        "--bound",
-        action="append",
-        metavar="B",
-        help="another bound, such as 'text<=0.1' or 'motion>=1'; may be repeated",
-    )
-    add(
-        "--benchmark",
-        action="append",
-        metavar="DIR",
-        help="annotations of a benchmark's videos: nothing alike stays",
-    )
-    add("--keep-alike", action="store_true", help="keep clips that show the same")
-    add(
-        "--category",
-        metavar="KEY",
-        help="the rows' key of a clip's category: none may have more than --share of the clips",
-    )
-    add("--share", type=float, default=0.01, metavar="F", help="of one category (0.01, the paper's 1 %%)")
-    _common(parser)
-
-
-def _select(parser: argparse.ArgumentParser) -> None:
-    _choice(parser)
-    parser.add_argument("--json", action="store_true", help="one machine-readable line last")
-
-
-def _caption(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("folder", metavar="DIR", help="what select wrote: kept.jsonl; captions go to DIR/captions")
-    add("--captioner", required=True, metavar="MODEL", help="of frames")
-    add(
-        "--summariser",
-        required=True,
-        action="append",
-        metavar="MODEL[@URL]",
-        help="of the clip; the paper has two",
-    )
-    add(
-        "--base-url",
-        metavar="URL",
-        help="an OpenAI-compatible server (default: OpenAI's); $OPENAI_API_KEY is its key",
-    )
-    add("--lang", default="en", choices=("en", "zh"), help="of the captions (en)")
-    add("--seed", type=int, default=0, help="of the frames that are drawn")
-    add("--threads", type=int, default=4, metavar="N", help="clips at a time (4)")
-    add("--shard", type=int, default=100, metavar="N", help="clips of a shard (100)")
-    _common(parser)
-
-
-def _report(parser: argparse.ArgumentParser) -> None:
-    _choice(parser)
-    parser.add_argument("--output", "-o", metavar="FILE", help="the page (default: DIR/report.html)")
-    parser.add_argument("--no-pictures", action="store_true", help="open no video")
-
-
-def _plan(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("folder", metavar="DIR", help="what annotate wrote: its seconds are what is measured")
-    add(
-        "--clips", type=float, default=60e6, metavar="N", help="clips to reckon for (60 million, the paper's)"
-    )
-    add("--cores", type=int, default=1000, metavar="N", help="of the cluster (1000)")
-    _common(parser)
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no tables")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,6 +36,7 @@ def command(options: argparse.Namespace) -> int:
         "annotate": annotate,
         "select": select,
         "caption": caption,
+        "assemble": assemble,
         "report": report,
         "plan": plan,
     }
@@ -269,21 +133,15 @@ def caption(options: argparse.Namespace) -> int:
 
     from kangaroo_eval.rows import read_rows
     from kangaroo_eval.train.curation import engine
-    from kangaroo_eval.train.curation.captions import Caption, Server
-
-    key = os.environ.get("OPENAI_API_KEY")
-
-    def server(text: str) -> Server:
-        model, _, url = text.partition("@")
-        return Server(model=model, base_url=url or options.base_url, key=key)
+    from kangaroo_eval.train.curation.captions import Caption
 
     folder = user_path(options.folder)
     kept = folder / "kept.jsonl"
     if not kept.is_file():
         raise DataError(f"{folder} has no kept.jsonl: run kangaroo-curate select first")
     stage = Caption(
-        captioner=server(options.captioner),
-        summarisers=tuple(map(server, options.summariser)),
+        captioner=_server(options, options.captioner),
+        summarisers=tuple(_server(options, text) for text in options.summariser),
         lang=options.lang,
         seed=options.seed,
         threads=options.threads,
@@ -304,6 +162,47 @@ def caption(options: argparse.Namespace) -> int:
     )
     if not options.quiet:
         print(f"{', '.join(f'{count} {what}' for what, count in outcomes.most_common())}: {out}")
+    return 0
+
+
+def _server(options: argparse.Namespace, text: str) -> Server:
+    """The model that MODEL[@URL] names, with the key of the environment."""
+    from kangaroo_eval.train.curation.captions import Server
+
+    model, _, url = text.partition("@")
+    return Server(model=model, base_url=url or options.base_url, key=os.environ.get("OPENAI_API_KEY"))
+
+
+def assemble(options: argparse.Namespace) -> int:
+    """One manifest of all that is given."""
+    from kangaroo_eval.train.curation.assembly import Asked, Set, assemble_all
+    from kangaroo_eval.train.curation.captions import EndpointWriter
+
+    def set_of(text: str) -> Set:
+        name, equals, rest = text.partition("=")
+        file, _, videos = rest.partition("@")
+        if not equals or not file:
+            raise UserError(
+                f"--set {text!r}: write NAME=FILE or NAME=FILE@VIDEOS, such as vatex=vatex.json@videos"
+            )
+        return Set(name, user_path(file), str(user_path(videos)) if videos else "")
+
+    def writers(texts: Sequence[str] | None) -> list[EndpointWriter]:
+        return [EndpointWriter(_server(options, text), str(cache_dir() / "captions")) for text in texts or ()]
+
+    chosen = {name: getattr(options, name) for name in ("threshold", "shortest", "rounds")}
+    asked = Asked(
+        clips=tuple(user_path(each) for each in options.clips or ()),
+        sets=tuple(map(set_of, options.set or ())),
+        dense=options.dense,
+        lang=options.lang,
+        merge_by=writers(options.merge_by),
+        dialogues_by=writers(options.dialogues_by),
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    told = assemble_all(asked, user_path(options.out))
+    if not options.quiet:
+        print(told)
     return 0
 
 

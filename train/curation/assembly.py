@@ -1,0 +1,87 @@
+"""All of the instruction set (Section III.E) in one manifest: curated clips, public sets, and what language models make of
+them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from kangaroo_eval.errors import UserError
+from kangaroo_eval.train.curation import clips as curated
+from kangaroo_eval.train.curation.converters import convert, named
+from kangaroo_eval.train.curation.engine import read_all
+from kangaroo_eval.train.curation.instructions import (
+    MOST_ROUNDS,
+    SHORTEST,
+    Example,
+    Report,
+    assemble,
+    merged,
+    write_manifest,
+)
+from kangaroo_eval.train.curation.language import Lang
+from kangaroo_eval.train.curation.writer import Writer, make_dialogues, merge_captions
+
+
+class Set(NamedTuple):
+    """A public set by the name of its converter, its file, and the folder of its videos ("": the paths are whole)."""
+
+    name: str
+    file: Path
+    videos: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What goes into a manifest. `clips`: folders whose clips have captions. `merge_by`, `dialogues_by`: language models that
+    merge captions and make dialogues (none: neither)."""
+
+    clips: tuple[Path, ...] = ()
+    sets: tuple[Set, ...] = ()
+    threshold: float = curated.THRESHOLD
+    dense: bool = False
+    shortest: float = SHORTEST
+    rounds: int = MOST_ROUNDS
+    lang: Lang = "en"
+    merge_by: Sequence[Writer] = field(default_factory=tuple)
+    dialogues_by: Sequence[Writer] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        if not self.clips and not self.sets:
+            raise UserError("nothing to assemble: give --clips DIR or --set NAME=FILE")
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"--threshold {self.threshold}: give a similarity above 0 and at most 1")
+
+
+def assemble_all(asked: Asked, out: Path) -> str:
+    """Write the manifest; what became of everything, for people."""
+    told: list[str] = []
+    examples: list[Example] = []
+    for folder in asked.clips:
+        drops: Counter[str] = Counter()
+        rows = read_all(folder / "captions")
+        found = list(
+            curated.examples(rows, drops, threshold=asked.threshold, dense=asked.dense, lang=asked.lang)
+        )
+        examples += found
+        told.append(f"{folder}: {len(found):,} examples")
+        told += [f"{count:,} left out: {reason}" for reason, count in drops.most_common()]
+    for each in asked.sets:
+        converted = convert(each.name, each.file, named(each.videos))
+        examples += converted.examples
+        told.append(f"{each.name}: {converted.told()}")
+    if asked.merge_by:
+        wrote = merge_captions(examples, asked.merge_by)
+        examples = wrote.examples
+        told.append(wrote.told())
+    if asked.dialogues_by:
+        wrote = make_dialogues(examples, asked.dialogues_by)
+        examples += wrote.examples
+        told.append(wrote.told())
+    report = Report()
+    rows_ = assemble(merged(examples, report, asked.rounds), report, shortest=asked.shortest)
+    written = write_manifest(rows_, out)
+    return "\n".join([*filter(None, told), report.told(), f"{written:,} rows: {out}"])
