@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from kangaroo_eval.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 NEAR = 10
 """Bits of 64 in which two pictures of the same may differ: re-encoding, half the size and brighter are at most 6 off, other
 videos 30 and more."""
-_BANDS = 8
+_MOST_NEAR = 15
 LEAST = 0.5
 """The share of a clip's frames that must be found in another one."""
 
@@ -60,11 +62,13 @@ class Match(NamedTuple):
 
 
 class Index:
-    """Finds clips by their frames. Two hashes at most `NEAR` bits apart share at least one of `_BANDS` bytes unless every byte
-    differs, and then they differ in 8 bits at least: bytes with one bit changed are looked up too, so that none is missed
-    up to 15 bits."""
+    """Finds clips by their frames, without comparing each with each. Of the 8 bytes of two hashes at most 15 bits apart one
+    differs in at most one bit: each byte is looked up as it is and with every bit changed, so that none is missed up to there.
+    All frames' hashes are held in memory."""
 
     def __init__(self, near: int = NEAR) -> None:
+        if not 0 <= near <= _MOST_NEAR:
+            raise UserError(f"{near} bits: give 0 to {_MOST_NEAR}, up to which the index misses none")
         self._near = near
         self._bands: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
 
