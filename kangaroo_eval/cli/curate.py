@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import cache_dir, guarded, user_path
@@ -35,6 +36,7 @@ def command(options: argparse.Namespace) -> int:
     ways = {
         "annotate": annotate,
         "select": select,
+        "resample": resample,
         "caption": caption,
         "assemble": assemble,
         "report": report,
@@ -58,13 +60,7 @@ def annotate(options: argparse.Namespace) -> int:
         Look(text=text, faces=faces),
     ]
     out = user_path(options.out)
-
-    def tell(done: int, total: int) -> None:
-        options.interruption.check()
-        if not options.quiet:
-            print(f"{done} of {total} shards", file=sys.stderr)
-
-    engine.run(stages, rows, out, _executor(options), size=options.shard, progress=tell)
+    engine.run(stages, rows, out, _executor(options), size=options.shard, progress=_told(options))
     if not options.quiet:
         found = list(engine.read_all(out))
         errors = [row for row in found if row.get("error")]
@@ -76,10 +72,51 @@ def annotate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _told(options: argparse.Namespace) -> Callable[[int, int], None]:
+    """A line a shard, where an interruption takes effect too."""
+
+    def tell(done: int, total: int) -> None:
+        options.interruption.check()
+        if not options.quiet:
+            print(f"{done} of {total} shards", file=sys.stderr)
+
+    return tell
+
+
+def _kept(folder: Path) -> list[Row]:
+    """What select left. DataError where it was not run."""
+    from kangaroo_eval.rows import read_rows
+
+    kept = folder / "kept.jsonl"
+    if not kept.is_file():
+        raise DataError(f"{folder} has no kept.jsonl: run kangaroo-curate select first")
+    return [dict(row.values) for row in read_rows(kept)]
+
+
+def resample(options: argparse.Namespace) -> int:
+    """Write every clip that stays anew."""
+    from kangaroo_eval.train.curation import engine
+    from kangaroo_eval.train.curation.resample import Resample
+
+    for name in ("fps", "gop", "side"):
+        if not getattr(options, name) > 0:
+            raise UserError(f"--{name} {getattr(options, name)}: give a number above 0")
+    folder = user_path(options.folder)
+    rows, clips = _kept(folder), folder / "clips"
+    clips.mkdir(exist_ok=True)
+    stage = Resample(out=str(clips.resolve()), fps=options.fps, gop=options.gop, side=options.side)
+    out = folder / "resampled"
+    engine.run([stage], rows, out, _executor(options), size=options.shard, progress=_told(options))
+    if not options.quiet:
+        errors = sum(bool(row.get("error")) for row in engine.read_all(out))
+        print(f"{len(rows) - errors} clips, {errors} that cannot be read: {clips}")
+    return 0
+
+
 def _executor(options: argparse.Namespace) -> Executor:
     from kangaroo_eval.train.curation.engine import InProcess, Pool, RayData
 
-    if options.ray is not None:
+    if getattr(options, "ray", None) is not None:
         return RayData(options.workers, options.ray or None)
     return InProcess() if options.workers == 1 else Pool(options.workers)
 
@@ -131,14 +168,11 @@ def caption(options: argparse.Namespace) -> int:
     """Caption every clip that stays."""
     from collections import Counter
 
-    from kangaroo_eval.rows import read_rows
     from kangaroo_eval.train.curation import engine
     from kangaroo_eval.train.curation.captions import Caption
 
     folder = user_path(options.folder)
-    kept = folder / "kept.jsonl"
-    if not kept.is_file():
-        raise DataError(f"{folder} has no kept.jsonl: run kangaroo-curate select first")
+    rows = list(engine.read_all(folder / "resampled")) if options.resampled else _kept(folder)
     stage = Caption(
         captioner=_server(options, options.captioner),
         summarisers=tuple(_server(options, text) for text in options.summariser),
@@ -147,15 +181,8 @@ def caption(options: argparse.Namespace) -> int:
         threads=options.threads,
         cache=str(cache_dir() / "captions"),
     )
-    rows = [dict(row.values) for row in read_rows(kept)]
-
-    def tell(done: int, total: int) -> None:
-        options.interruption.check()
-        if not options.quiet:
-            print(f"{done} of {total} shards", file=sys.stderr)
-
     out = folder / "captions"
-    engine.run([stage], rows, out, engine.InProcess(), size=options.shard, progress=tell)
+    engine.run([stage], rows, out, engine.InProcess(), size=options.shard, progress=_told(options))
     outcomes = Counter(
         "no video" if row.get("error") else row["captions"]["video"]["outcome"]
         for row in engine.read_all(out)

@@ -31,6 +31,11 @@ def make_parser() -> Parser:
             "select", help="the clips that stay, and why the others do not", allow_abbrev=False
         )
     )
+    _resample(
+        commands.add_parser(
+            "resample", help="write the clips that stay anew at 4 frames a second", allow_abbrev=False
+        )
+    )
     _caption(
         commands.add_parser(
             "caption", help="captions of the clips that stay, by models behind servers", allow_abbrev=False
@@ -107,9 +112,21 @@ def _select(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one machine-readable line last")
 
 
+def _resample(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", metavar="DIR", help="what select wrote: kept.jsonl; files go to DIR/clips")
+    add("--fps", type=float, default=4.0, help="frames a second (4, the paper's)")
+    add("--gop", type=int, default=8, metavar="N", help="a keyframe every N frames (8)")
+    add("--side", type=int, default=640, metavar="N", help="pixels of the longer side at most (640)")
+    add("--workers", type=int, default=1, metavar="N", help="processes with one thread each (1)")
+    add("--shard", type=int, default=100, metavar="N", help="clips of a shard (100)")
+    _common(parser)
+
+
 def _caption(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", metavar="DIR", help="what select wrote: kept.jsonl; captions go to DIR/captions")
+    add("--resampled", action="store_true", help="of the clips that resample wrote")
     add("--captioner", required=True, metavar="MODEL", help="of frames")
     add(
         "--summariser",
