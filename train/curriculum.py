@@ -29,6 +29,7 @@ from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.train import finished, flops, grow, logs, optim, parallel
+from kangaroo_eval.train.batch import ROUND
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.dataset import Batching, PackedData, in_order, loader
 from kangaroo_eval.train.forward import NextToken
@@ -291,6 +292,7 @@ def _data(
     if not sources:
         raise UserError(f"stage {plan.name} of {recipe.name} has no data of its own: give --data MANIFEST")
     seed = recipe.seed if settings.seed is None else settings.seed
+    on_gpu = settings.device == "cuda" or (settings.device is None and torch.cuda.is_available())
     batching = Batching(
         tokens=plan.stage.llm_sequence,
         max_frames=max(plan.pack_frames or plan.stage.frames, plan.budget.most),
@@ -300,6 +302,7 @@ def _data(
         window=256 if plan.mixture and not settings.data else 2048,
         bad=settings.bad,
         spell=plan.spelt > 0,
+        multiple=1 if on_gpu or plan.stage.llm_sequence % ROUND else ROUND,
         seed=seed,
     )
     mixture = Mixture(sources=tuple(sources), seed=seed)

@@ -51,7 +51,7 @@ class Batching:
 
     `bad` "skip" keeps the place of a document that is too long or whose file does not decode, without targets and
     said in the pack's names (see `skipped`); "fail" raises. `spell`: made lessons tell what their visual tokens show
-    (`Pack.spelling`). UserError for settings that contradict each other.
+    (`Pack.spelling`). `multiple`: packs that are not filled are padded to the next multiple of so many tokens. UserError for settings that contradict each other.
     """
 
     tokens: int
@@ -63,6 +63,7 @@ class Batching:
     padded: bool = False
     bad: Policy = "fail"
     spell: bool = False
+    multiple: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -145,8 +146,9 @@ class PackedData(Dataset[Pack]):
             longest = max(len(document.ids) for document in documents)
             padding = sum(longest - len(document.ids) for document in documents)
             documents = [self._padded(document, longest) for document in documents]
-        pack = collate(documents, self.batching.tokens if self.batching.fill else None, self._pad)
-        return replace(pack, padding=padding) if padding else pack
+        whole = self.batching.tokens if self.batching.fill else None
+        pack = collate(documents, whole, self._pad, self.batching.multiple)
+        return replace(pack, padding=pack.padding + padding) if padding else pack
 
     def planned(self, i: int) -> list[_Planned]:
         """What the i-th micro-batch will hold, without reading a file. IndexError for one before the first."""

@@ -107,7 +107,8 @@ def spelt_out(network: KangarooForConditionalGeneration, spelling: Spelling, clo
     table = network.get_input_embeddings()
     seen = temporal_embedding(spelling.times, len(clock), network.config.tpe_theta).to(clock.device) @ clock
     words: Tensor = table(spelling.words) * spelling.weights[:, None]
-    return seen.index_add(0, spelling.cells, words.to(seen.dtype))
+    found: Tensor = seen.index_add(0, spelling.cells, words.to(seen.dtype))
+    return found
 
 
 def run_layers(layers: Iterable[nn.Module], hidden: Tensor, rotary: Any, documents: Documents) -> Tensor:

@@ -25,7 +25,7 @@ from kangaroo_eval.miniworld.motion import Sprite
 from kangaroo_eval.miniworld.words import COLOURS, PLACES, SHAPES, SIGN_CHARACTERS
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
-from kangaroo_eval.train.batch import IGNORED, Document, Pack, Spelling, collate
+from kangaroo_eval.train.batch import IGNORED, ROUND, Document, Pack, Spelling, collate
 from kangaroo_eval.train.encode import Encoder
 from kangaroo_eval.train.forward import NextToken, clock_of, run_layers, spelt_out
 from kangaroo_eval.train.frame_budget import FrameBudget
@@ -195,8 +195,12 @@ class SpeltData(torch.utils.data.Dataset[Spelt]):
             for name, found in known.items():
                 found += told.get(name, [IGNORED] * len(slots) * grid * grid)
             documents[-1] = replace(documents[-1], spelling=self._speller.spelling(shown, slots))
+        # The same shapes on any device: the batches are part of what the warm-up is.
+        pack = collate(documents, multiple=ROUND)
+        for found in mentioned.values():
+            found += [IGNORED] * pack.padding
         return Spelt(
-            collate(documents),
+            pack,
             {name: torch.tensor(found) for name, found in known.items()},
             {name: torch.tensor(found) for name, found in mentioned.items()},
         )

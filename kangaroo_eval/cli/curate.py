@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kangaroo_eval.train.curation.captions import Server
     from kangaroo_eval.train.curation.engine import Executor
     from kangaroo_eval.train.curation.select import Preset, Selection
-    from kangaroo_eval.train.curation.stage import Row
+    from kangaroo_eval.train.curation.stage import Row, Stage
 
 INTERRUPTED = f"{PROGRAM}: interrupted. Shards that are done are kept; the same command goes on"
 
@@ -54,7 +54,7 @@ def annotate(options: argparse.Namespace) -> int:
 
     rows = read_source(user_path(options.source), user_path(options.root) if options.root else None)
     text, faces = ("" if name == "none" else name for name in (options.text, options.faces))
-    stages = [
+    stages: list[Stage] = [
         Probe(longest=options.longest),
         *([] if options.no_cut else [Cut()]),
         Look(text=text, faces=faces),

@@ -121,7 +121,9 @@ def test_what_is_in_the_packs(manifest, source):
         assert len(pack.input_ids) <= plan.stage.llm_sequence and sum(pack.counts) <= plan.pack_frames
         assert len(pack.names) > 1 and pack.labelled and pack.names == tuple(each.name for each in planned)
         assert pack.counts == tuple(each.frames for each in planned if each.frames)
-        assert pack.lengths == tuple(each.length for each in planned)
+        lengths = [each.length for each in planned]
+        rest = -sum(lengths) % 256
+        assert pack.lengths == (*lengths, *([rest] if rest else [])) and pack.padding == rest
         # What a file shows, and not a black frame in its place.
         shown = pack.pixels.float().flatten(1).std(1)
         assert bool((shown > 5).all())

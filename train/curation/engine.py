@@ -96,7 +96,8 @@ class Job:
             found = pq.read_schema(self.path(shard)).metadata or {}
         except (OSError, ArrowException):
             return False
-        return json.loads(found.get(_KEY, b"null")) == self.metadata(shard)
+        known: Any = json.loads(found.get(_KEY, b"null"))
+        return bool(known == self.metadata(shard))
 
     def __call__(self, shard: Shard) -> str:
         """Do a shard and write its result."""

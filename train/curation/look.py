@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kangaroo_eval.train.curation import faces, hashes, motion, quality, text
 from kangaroo_eval.train.curation.probe import fitted
@@ -32,8 +32,8 @@ class Look:
     faces: str = "centerface"
     side: int = SIDE
     most: float = 60.0
-    name: str = field(default="look", init=False)
-    version: int = field(default=1, init=False)
+    name: ClassVar[str] = "look"
+    version: ClassVar[int] = 1
 
     def setup(self) -> None:
         """Load the detectors of this process."""
@@ -78,8 +78,12 @@ def spread(total: int, count: int) -> list[int]:
 def gray(frames: Sequence[NDArray[np.uint8]], side: int) -> list[NDArray[np.uint8]]:
     """Frames (h, w, 3) as gray squares of `side` pixels."""
     import cv2
+    import numpy as np
 
     return [
-        cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (side, side), interpolation=cv2.INTER_AREA)
+        np.asarray(
+            cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (side, side), interpolation=cv2.INTER_AREA),
+            np.uint8,
+        )
         for frame in frames
     ]

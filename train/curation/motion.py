@@ -53,7 +53,8 @@ def scores(
 
     from kangaroo_eval.train.curation.look import gray
 
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    tools: Any = cv2  # whose stubs lack this class
+    flow = tools.DISOpticalFlow_create(tools.DISOPTICAL_FLOW_PRESET_FAST)
     speeds, seconds = [], []
     for run in runs:
         squares = gray([frame for _, frame in run], SIDE)

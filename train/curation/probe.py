@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kangaroo_eval.errors import MediaError
 from kangaroo_eval.train.curation.stage import Row
@@ -26,8 +26,8 @@ class Probe:
 
     longest: float = 6 * 3600.0
     largest: int = 8192
-    name = "probe"
-    version = 1
+    name: ClassVar[str] = "probe"
+    version: ClassVar[int] = 1
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -91,8 +91,8 @@ class Cut:
     threshold: float = 3.0
     least: float = 1.0
     most: float = 300.0
-    name = "cut"
-    version = 1
+    name: ClassVar[str] = "cut"
+    version: ClassVar[int] = 1
 
     def setup(self) -> None:
         """Nothing to load."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from kangaroo_eval.errors import UserError, one_line
 
@@ -23,8 +23,8 @@ class Stage(Protocol):
     known by. `version` is raised whenever the same settings give something else. A stage with `threads` has so many rows in
     work at a time."""
 
-    name: str
-    version: int
+    name: ClassVar[str]
+    version: ClassVar[int]
 
     def setup(self) -> None:
         """Load what is heavy (models), once in each worker and never before."""

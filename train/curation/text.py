@@ -80,7 +80,7 @@ class RapidOcr:
         """See `TextDetector`."""
         import numpy as np
 
-        found = self._engine(
+        found: Any = self._engine(
             np.ascontiguousarray(frame[:, :, ::-1]), use_det=True, use_cls=False, use_rec=False
         )
         return [] if found.boxes is None else [np.asarray(box, np.float64) for box in found.boxes]
