@@ -265,7 +265,7 @@ KANGAROO_TINY = Recipe(
                 lr=2e-3,
                 warmup_steps=20,
             ),
-            steps=240,
+            steps=200,
             budget=PICTURE,
             mixture={"pictures": 3, "signs": 1},
             micro_batch=48,
@@ -275,7 +275,7 @@ KANGAROO_TINY = Recipe(
             stage=scaled(
                 VIDEO, **_TINY, resolution=32, llm_sequence=2048, batch=12, lr=1e-3, warmup_steps=20
             ),
-            steps=160,
+            steps=120,
             budget=FrameBudget(fps=1, least=8, most=8),
             mixture={"clips": 2, "drill": 2, "pictures": 1, "signs": 1},
             micro_batch=12,
@@ -283,7 +283,7 @@ KANGAROO_TINY = Recipe(
         ),
         StagePlan(
             stage=scaled(REFINEMENT, **_TINY, resolution=64, llm_sequence=2048, frames=16, batch=12, lr=1e-3),
-            steps=300,
+            steps=240,
             budget=FrameBudget(fps=1, least=16, most=16),
             mixture={"clips": 2, "drill": 4, "signs": 1},
             micro_batch=12,
@@ -298,7 +298,7 @@ KANGAROO_TINY = Recipe(
                 batch=1,
                 lr=5e-4,
             ),
-            steps=360,
+            steps=320,
             budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
             mixture={
                 "drill": 4,
