@@ -97,9 +97,9 @@ def clock_of(network: KangarooForConditionalGeneration, scale: float = 0.1) -> T
     the LLM's embeddings at their start."""
     width, inner = network.config.text_config.hidden_size, network.config.vision_config.hidden_size
     drawn = torch.randn(inner, width, generator=torch.Generator().manual_seed(0))
-    return drawn.to(network.visual_tokens.device) * (
-        scale * network.config.text_config.initializer_range * inner**-0.5
-    )
+    size = scale * network.config.text_config.initializer_range * inner**-0.5
+    clock: Tensor = drawn.to(network.visual_tokens.device) * size
+    return clock
 
 
 def spelt_out(network: KangarooForConditionalGeneration, spelling: Spelling, clock: Tensor) -> Tensor:
