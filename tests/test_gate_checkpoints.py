@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,13 @@ def test_a_checkpoint_passes_itself_a_damaged_one_fails_and_few_samples_decide_n
     assert gate(bad, baseline) == 4
     assert gate(good, bad) == 0
     assert gate(evaluated("few", "kangaroo-tiny", "--limit", "30"), baseline) == 5
+
+
+def test_the_committed_baseline_is_of_the_bundled_weights():
+    """Else the gate would compare with a model that nobody has any more."""
+    from kangaroo_eval.registry import load_model
+
+    file = Path(__file__).resolve().parents[1] / "results/baselines/kangaroo-tiny-exam.json"
+    found = json.loads(file.read_text())
+    assert found["protocol"]["model_hash"] == load_model("kangaroo-tiny").model_hash
+    assert len(found["tasks"]["videomme"]["scores"]) == 540
