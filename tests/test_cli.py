@@ -100,6 +100,8 @@ def test_the_run_flags_are_the_documented_ones_and_few():
             "--verbose",
             "--quiet",
             "--trust-remote-code",
+            "--checkpoints",
+            "--controls",
         ]
     )
 
