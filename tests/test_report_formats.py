@@ -195,3 +195,15 @@ def test_wrong_use(run, capsys):
 
     with pytest.raises(UserError, match="choose among svg, png, pdf"):
         plots.save({}, folder, ("gif",))
+
+
+def test_one_command_gives_every_format(run, tmp_path, capsys):
+    out = tmp_path / "reports"
+    out.mkdir()
+    assert report(run(), "--output", out) == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {"plots", *(f"report.{end}" for end in ("md", "tex", "csv", "json", "html"))}
+    assert {path.suffix for path in (out / "plots").iterdir()} == {".svg", ".png", ".pdf"}
+    assert all((out / name).stat().st_size > 100 for name in names - {"plots"})
+    assert report(run("two"), "--output", out, "--format", "csv") == 1
+    assert "gets every format" in capsys.readouterr().err

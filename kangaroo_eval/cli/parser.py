@@ -230,7 +230,12 @@ def _report(parser: argparse.ArgumentParser) -> None:
         "--format",
         help="terminal, markdown, latex, csv, json or html (default: by FILE's ending, else terminal)",
     )
-    parser.add_argument("--output", "-o", metavar="FILE", help="write there instead of printing")
+    parser.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        help="write there instead of printing; a folder gets every format",
+    )
     parser.add_argument("--plots", metavar="DIR", help="also write charts there, as SVG, PNG and PDF")
     _common(parser)
 

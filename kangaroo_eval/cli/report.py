@@ -36,6 +36,8 @@ def command(options: argparse.Namespace) -> int:
     if output and not output.parent.is_dir():
         raise UserError(f"--output {options.output}: there is no folder {output.parent}")
     try:
+        if output and output.is_dir():
+            return _everything(options, runs, output)
         text = _rendered(form, runs, colour=sys.stdout.isatty() and not output)
         files = _plots(runs, user_path(options.plots)) if options.plots else []
     except (LookupError, TypeError, AttributeError) as error:
@@ -49,6 +51,23 @@ def command(options: argparse.Namespace) -> int:
         print(text)
     for file in files:
         print(file, file=sys.stderr)
+    return 0
+
+
+def _everything(options: argparse.Namespace, runs: Sequence[Mapping[str, Any]], folder: Path) -> int:
+    """Every format and every chart into a folder."""
+    from kangaroo_eval.journal import write_text
+
+    if options.format:
+        raise UserError(
+            f"--format {options.format}: {folder} is a folder, and gets every format; name a file"
+        )
+    for ending, form in _BY_ENDING.items():
+        if ending != ".htm":
+            text = _rendered(form, runs, colour=False)
+            write_text(folder / f"report{ending}", text if text.endswith("\n") else text + "\n")
+    _plots(runs, folder / "plots")
+    print(folder)
     return 0
 
 
