@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,12 @@ def checkpoints(pattern: str) -> list[Path]:
     folders = sorted((each for each in found if each.is_dir()), key=in_training)
     if not folders:
         raise UserError(f"--checkpoints {pattern!r}: no such folder; quote the pattern, such as 'out/step_*'")
+    # Each one's run is called after it.
+    twice = [name for name, count in Counter(folder.name for folder in folders).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"--checkpoints {pattern!r}: several are called {twice[0]!r}; give a pattern of folders with different names"
+        )
     for folder in folders:
         if not is_whole(folder):
             raise UserError(

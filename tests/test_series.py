@@ -40,6 +40,10 @@ def test_checkpoints_come_in_the_order_of_training(tmp_path):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such folder; quote the pattern"):
         series.checkpoints(f"{tmp_path}/step_*")
+    for parent in ("a", "b"):
+        checkpoint(tmp_path / parent / "model")
+    with pytest.raises(UserError, match="several are called 'model'"):
+        series.checkpoints(f"{tmp_path}/*/model")
     (checkpoint(tmp_path / "step_1") / "model.safetensors").unlink()
     with pytest.raises(UserError, match="step_1 is no whole checkpoint"):
         series.checkpoints(f"{tmp_path}/step_*")
