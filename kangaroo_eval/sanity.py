@@ -167,7 +167,7 @@ def _chance(seen: Sequence[Observed], score: Estimate) -> Finding | None:
 def beside_blind(blind: Mapping[str, Any] | None) -> list[Finding]:
     """What the run's control without the video (None: there is none) says of its score; `blind` as `controls.found` has
     it."""
-    lost = blind["lost"]["careful"] if blind else None
+    lost = blind["lost"]["careful"] if blind and blind["status"] == "ok" else None
     if lost is None or lost["low"] is None or lost["n"] < LEAST:
         return []
     value, low, high = (100 * lost[name] for name in ("value", "low", "high"))

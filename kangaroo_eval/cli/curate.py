@@ -24,7 +24,7 @@ INTERRUPTED = f"{PROGRAM}: interrupted. Shards that are done are kept; the same 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code: 0 done, 1 usage, 2 failed (disk), 6 input that cannot be read, 130 interrupted."""
+    """Run one command; its exit code: 0 done, 1 usage, 2 failed (disk), 3 requests failed (caption), 6 input that cannot be read, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = make_parser().parse_args(words)
     options.command, options.program, options.interrupted = "curate", PROGRAM, INTERRUPTED
@@ -169,7 +169,7 @@ def caption(options: argparse.Namespace) -> int:
     from collections import Counter
 
     from kangaroo_eval.train.curation import engine
-    from kangaroo_eval.train.curation.captions import Caption
+    from kangaroo_eval.train.curation.captions import Caption, failures
 
     folder = user_path(options.folder)
     rows = list(engine.read_all(folder / "resampled")) if options.resampled else _kept(folder)
@@ -182,6 +182,10 @@ def caption(options: argparse.Namespace) -> int:
         cache=str(cache_dir() / "captions"),
     )
     out = folder / "captions"
+    # Requests that failed are asked again; what was answered comes from the cache.
+    for file in out.glob("[0-9]*.parquet"):
+        if any(failures(row) for row in engine.read(file)):
+            file.unlink()
     engine.run([stage], rows, out, engine.InProcess(), size=options.shard, progress=_told(options))
     outcomes = Counter(
         "no video" if row.get("error") else row["captions"]["video"]["outcome"]
@@ -189,7 +193,7 @@ def caption(options: argparse.Namespace) -> int:
     )
     if not options.quiet:
         print(f"{', '.join(f'{count} {what}' for what, count in outcomes.most_common())}: {out}")
-    return 0
+    return 3 if any(failures(row) for row in engine.read_all(out)) else 0
 
 
 def _server(options: argparse.Namespace, text: str) -> Server:

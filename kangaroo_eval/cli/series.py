@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,8 +39,14 @@ def watch(options: argparse.Namespace) -> int:
         raise UserError(f"--every {options.every}: give seconds above 0")
     seen: set[Path] = set()
 
+    def pause(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            options.interruption.check()
+            time.sleep(min(0.5, left))
+
     def batches() -> Iterable[list[Path]]:
-        for found in appearing(folder, options.pattern, seen, every=options.every):
+        for found in appearing(folder, options.pattern, seen, every=options.every, pause=pause):
             options.interruption.check()
             yield found
             seen.update(found)

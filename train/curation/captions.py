@@ -238,6 +238,15 @@ def caption_of(row: Mapping[str, Any]) -> str | None:
     return str(video["text"]) if video.get("outcome") == "ok" else None
 
 
+def failures(row: Mapping[str, Any]) -> int:
+    """How many requests about a clip failed: asked again, they may be answered."""
+    found = row.get("captions", {})
+    return sum(
+        each["outcome"] == "failed"
+        for each in (*found.get("frames", ()), found.get("video", {"outcome": ""}))
+    )
+
+
 def with_key(server: Server, key: str | None) -> Server:
     """The server with a key from the environment."""
     return dataclasses.replace(server, key=key)

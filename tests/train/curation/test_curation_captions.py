@@ -115,6 +115,33 @@ def test_what_became_of_each_request_is_told_and_no_failure_is_a_caption(step, o
     assert found["video"]["outcome"] == "failed" and caption_of(row) is None
 
 
+def test_requests_that_failed_are_asked_again(rows, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
+    monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "kept.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    broken = [True]
+
+    def says(messages):
+        return (
+            error(400, "no") if broken[0] and isinstance(messages[-1]["content"], list) else reply(messages)
+        )
+
+    with FakeServer(reply=says, models=("eyes", "one"), key="secret-key") as server:
+        words = [
+            "caption",
+            str(tmp_path),
+            "--captioner",
+            "eyes",
+            "--summariser",
+            "one",
+            "--base-url",
+            server.base_url,
+        ]
+        assert main(words) == 3 and "1 failed" in capsys.readouterr().out
+        broken[0] = False
+        assert main(words) == 0 and "1 ok" in capsys.readouterr().out
+
+
 def test_a_broken_video_is_a_row_with_an_error(server, tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video")
     (row,) = process([stage(server)], [{"id": "x", "path": str(tmp_path / "x.mp4")}])
