@@ -130,7 +130,12 @@ def _chosen(options: argparse.Namespace) -> tuple[Selection, Preset]:
     benchmark: list[Row] = []
     for folder in options.benchmark or ():
         benchmark += engine.read_all(user_path(folder))
-    rows = engine.read_all(user_path(options.folder))
+    rows = list(engine.read_all(user_path(options.folder)))
+    measured = {name for row in rows for name in row.get("scores", {})}
+    if missing := sorted({*bounds.least, *bounds.most} - measured - {"duration"}):
+        print(
+            f"{PROGRAM}: not measured, so no clip is left out for it: {', '.join(missing)}", file=sys.stderr
+        )
     found = choose(
         rows,
         bounds,

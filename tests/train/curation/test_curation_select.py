@@ -130,6 +130,9 @@ def test_from_videos_to_a_page(videos, tmp_path, capsys):
     assert counted["kept"] == 3 and counted["dropped"] == {"error": 1}
     kept = [json.loads(line) for line in (out / "kept.jsonl").read_text().splitlines()]
     assert [each["video"] for each in kept] == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    # A filter that cannot act is told.
+    assert main(["select", str(out), "--bound", "motion>=0", "-q"]) == 0
+    assert "not measured, so no clip is left out for it: faces, text" in capsys.readouterr().err
     # Another bound opens no video, and does nothing over again.
     assert main(["select", str(out), "--preset", "none", "--bound", "duration>=2.2", "-q", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dropped"]["duration"] == 1
