@@ -205,58 +205,60 @@ class Pool:
 
     def run(self, job: Job, todo: Sequence[Shard]) -> Iterator[str]:
         """See `Executor`."""
-        left = {shard.name: shard for shard in todo}
-        while left:
-            struck: list[Shard] = []
-            for shard, died in _in_processes(job, list(left.values()), self.workers):
-                if died:
-                    struck.append(shard)
-                else:
-                    del left[shard.name]
-                    yield shard.name
-            for shard in struck:
-                log.warning("a worker died at shard %s: its rows are tried one by one", shard.name)
-                write(job.path(shard), _one_by_one(job, shard), job.metadata(shard))
-                del left[shard.name]
+        struck: list[Shard] = []
+        for shard, died in _in_processes(job, todo, self.workers):
+            if died:
+                struck.append(shard)
+            else:
                 yield shard.name
+        for shard in struck:
+            log.warning("a worker died at shard %s: its rows are tried one by one", shard.name)
+            write(job.path(shard), _one_by_one(job, shard), job.metadata(shard))
+            yield shard.name
 
 
 def _in_processes(job: Job, todo: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, bool]]:
-    """Shards as they are done; when a worker dies, those that were in work (True) and no more: the pool is broken then."""
-    # Not "fork": a copy of a process that has threads (libav's, OpenCV's) may hang.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=one_thread) as pool:
-        _try_out(pool, job)
-        waiting = iter(todo)
-        running: dict[Future[str], Shard] = {}
+    """Shards as they are done, or as their worker died (True); another takes its place."""
+    waiting = iter(todo)
+    running: dict[Future[str], tuple[Shard, ProcessPoolExecutor]] = {}
+    with contextlib.ExitStack() as stack:
 
-        def feed() -> None:
-            for shard in waiting:
-                running[pool.submit(job, shard)] = shard
-                # No more than are worked at: whatever was handed out is suspect when a worker dies.
-                if len(running) >= workers:
-                    return
+        def feed(pool: ProcessPoolExecutor) -> None:
+            shard = next(waiting, None)
+            if shard is not None:
+                running[pool.submit(job, shard)] = shard, pool
 
-        feed()
+        pools = [stack.enter_context(_worker()) for _ in todo[:workers]]
+        for pool, first in [(pool, pool.submit(set_up, job.stages)) for pool in pools]:
+            _begun(first)
+            feed(pool)
         while running:
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
-                shard = running.pop(future)
+                shard, pool = running.pop(future)
                 try:
                     future.result()
                 except BrokenProcessPool:
                     yield shard, True
-                    yield from ((each, True) for each in running.values())
-                    return
-                yield shard, False
-            feed()
+                    pool = stack.enter_context(_worker())
+                    _begun(pool.submit(set_up, job.stages))
+                else:
+                    yield shard, False
+                feed(pool)
+
+
+def _worker() -> ProcessPoolExecutor:
+    """One process. A pool of several would add them as work comes, and waits for ever where one dies while another is being
+    started (its manager ends those that it knows and then joins the one that came since); it would also end all of them."""
+    # Not "fork": a copy of a process that has threads (libav's, OpenCV's) may hang.
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=one_thread)
 
 
 def _one_by_one(job: Job, shard: Shard) -> list[Row]:
     out: list[Row] = []
     for row in shard.rows:
-        with ProcessPoolExecutor(1, get_context("spawn"), initializer=one_thread) as pool:
-            _try_out(pool, job)
+        with _worker() as pool:
+            _begun(pool.submit(set_up, job.stages))
             try:
                 out += pool.submit(process, job.stages, [row]).result()
             except BrokenProcessPool:
@@ -265,10 +267,11 @@ def _one_by_one(job: Job, shard: Shard) -> list[Row]:
     return out
 
 
-def _try_out(pool: ProcessPoolExecutor, job: Job) -> None:
-    """RunFailed where workers do not even begin, which is no video's fault; what the stages' set-up raises is raised."""
+def _begun(first: Future[None]) -> None:
+    """Wait for a worker's set-up. RunFailed where it does not even begin, which is no video's fault; what the stages'
+    set-up raises is raised."""
     try:
-        pool.submit(set_up, job.stages).result()
+        first.result()
     except BrokenProcessPool as error:
         raise RunFailed(
             "a worker process ends before it has any video: the messages above say why; try one worker"

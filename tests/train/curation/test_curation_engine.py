@@ -174,3 +174,11 @@ def test_workers_that_do_not_begin_are_told(tmp_path, monkeypatch):
     with pytest.raises(RunFailed, match="a worker process ends before it has any video"):
         run([Double()], rows(), tmp_path / "out", Pool(2))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_worker_that_dies_does_not_disturb_the_others(tmp_path):
+    """Nor wait for one that was just being started, as a pool of several processes does now and then."""
+    noted = tmp_path / "marks"
+    run([Double(deadly="v0", marks=str(noted), pause=0.3)], rows(4), tmp_path / "out", Pool(2), size=2)
+    assert [row["id"] for row in engine.read_all(tmp_path / "out") if row.get("error")] == ["v0"]
+    assert marks(noted) == ["v0", "v0", "v1", "v2", "v3"]
