@@ -27,6 +27,12 @@ class Located(NamedTuple):
     kind: Kind
 
 
+def folder_of(task: Task, data_root: Path | None) -> Path | None:
+    """The benchmark's folder under the data root, where it is there."""
+    root = None if data_root is None else data_root / task.source.folder
+    return root if root is not None and root.is_dir() else None
+
+
 def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Located:
     """Where `task` is to be read from. `data` is "real", "mini", or "auto": real if it is there, else mini.
 
@@ -39,8 +45,8 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
             raise DataError(
                 f"data root {data_root} is not a readable folder: mend --data-root or KANGAROO_EVAL_DATA"
             )
-        if data_root is not None and (data_root / task.source.folder).is_dir():
-            root = data_root / task.source.folder
+        root = folder_of(task, data_root)
+        if root is not None:
             return Located(root, "mini" if (root / "mini.json").exists() else "real")
         if data == "real":
             where = (

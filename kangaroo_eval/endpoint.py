@@ -62,6 +62,7 @@ __all__ = [
     "Message",
     "Reply",
     "Usage",
+    "diagnosis",
 ]
 
 log = logging.getLogger(__name__)
@@ -361,20 +362,34 @@ class Endpoint:
         """What a failure says of the whole endpoint, and the mend; one line."""
         if failed.type != "http_404" or self._answered:
             return diagnosis(self.config, failed, self._answered)
-        models = self._wait(self._models())
-        return unknown_model(self.config, failed, None if models is None else self._line(", ".join(models)))
+        models = self.models()
+        listed = None if isinstance(models, Failed) else self._line(", ".join(models))
+        return unknown_model(self.config, failed, listed)
 
-    async def _models(self) -> list[str] | None:
-        """The models that the server lists; None when it cannot say."""
+    def models(self) -> list[str] | Failed:
+        """The models that the server lists, asked for once; why it does not say."""
+        return self._wait(self._models())
+
+    async def _models(self) -> list[str] | Failed:
         import openai
 
+        seconds = min(self.config.timeout, 10)
         try:
-            async with asyncio.timeout(min(self.config.timeout, 10)):
+            async with asyncio.timeout(seconds):
                 raw = await self._client.models.with_raw_response.list()
             listed = get(json.loads(raw.http_response.content), "data")
-        except (TimeoutError, openai.OpenAIError, ValueError):
-            return None
-        return [str(get(model, "id")) for model in listed] if isinstance(listed, list) else None
+        except (TimeoutError, openai.APITimeoutError):
+            return Failed("timeout", f"no whole reply within {seconds:g} s", permanent=False)
+        except openai.APIStatusError as error:
+            # The server's own text is left out: it may show part of the key.
+            return Failed(f"http_{error.status_code}", f"HTTP {error.status_code}", permanent=True)
+        except openai.APIConnectionError as error:
+            return Failed("connection", self._line(reason(error)), permanent=False)
+        except (openai.OpenAIError, ValueError):
+            listed = None
+        if not isinstance(listed, list):
+            return Failed("malformed", "no list of models", permanent=True)
+        return [self._line(str(get(model, "id"))) for model in listed]
 
 
 CHECK = Ask((Message("user", "Reply with the word OK."),))  # no parameters: some models refuse the usual ones

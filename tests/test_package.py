@@ -86,6 +86,20 @@ WALLS = {
         "controls",
         "series",
     },
+    "installed": {"errors"},
+    "doctor": {
+        "installed",
+        "types",
+        "errors",
+        "media",
+        "miniworld",
+        "identity",
+        "registry",
+        "data",
+        "endpoint",
+        "torch_tools",
+    },
+    "cli.doctor": {"cli", "doctor", "errors", "media"},
     # These commands are Kangaroo's own; every other one reaches models by name alone.
     **{
         name: {"cli", "errors", "registry", "model", "types"}

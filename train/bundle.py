@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.train import grow
 from kangaroo_eval.train.recipe import Recipe
 
-LOG, RECIPE = "training_log.jsonl", "recipe.json"
+LOG, RECIPE, SUMS = "training_log.jsonl", "recipe.json", "SHA256SUMS"
+_SUMMED = ("*.jinja", "*.json", "*.safetensors")
 _KEPT = ("step", "loss", "lr", "grad_norm", "seconds", "tokens_per_second", "memory_gb")
 
 
@@ -36,7 +38,15 @@ def bundle(recipe: Recipe, run: Path, out: Path, results: Sequence[Mapping[str, 
     (out / RECIPE).write_text(json.dumps(recipe.as_json(), indent=1) + "\n", encoding="utf-8")
     lines = [line for name in names for line in _log(name, run / name / "metrics.jsonl")]
     (out / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_sums(out)
     return out
+
+
+def write_sums(folder: Path) -> None:
+    """Write what `kangaroo-eval doctor` and `sha256sum --check` hold the model's files to."""
+    files = sorted(file for pattern in _SUMMED for file in folder.glob(pattern))
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def _log(stage: str, file: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kangaroo_eval.cli.common import cache_dir, data_root, split
-from kangaroo_eval.data import Located, locate, read_samples
+from kangaroo_eval.data import Located, folder_of, locate, read_samples
 from kangaroo_eval.errors import DataError, MediaError, UserError
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
@@ -28,8 +28,7 @@ def command(options: argparse.Namespace) -> int:
     for name in split(options.task) or task_names():
         task = get_task(name)
         if options.action == "ls":
-            here = root is not None and (root / task.source.folder).is_dir()
-            print(f"{task.name:26}{root / task.source.folder if root and here else 'not there'}")
+            print(f"{task.name:26}{folder_of(task, root) or 'not there'}")
             continue
         kind = options.data
         if options.action == "mini" or (kind == "auto" and root is not None):

@@ -18,6 +18,7 @@ COMMANDS = {
     "models": "list the models",
     "data": "find, check or make benchmark data",
     "chat": "talk with a Kangaroo about a video, here or in the browser",
+    "doctor": "what works here, and how to mend the rest",
 }
 
 
@@ -76,6 +77,7 @@ def make_parser(script: str) -> Parser:
     _models(made["models"])
     _data(made["data"])
     _chat(made["chat"])
+    _doctor(made["doctor"])
     return parser
 
 
@@ -344,4 +346,14 @@ def _chat(parser: argparse.ArgumentParser) -> None:
     add("--web", action="store_true", help="a page in the browser instead of the terminal")
     add("--port", type=int, metavar="N", help="of the page (the first free one from 7860 on)")
     add("--host", metavar="ADDRESS", help="where the page is to be had (127.0.0.1: this machine alone)")
+    _common(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data-root", metavar="DIR", help="folder of the benchmarks (default: $KANGAROO_EVAL_DATA)")
+    add("--output", "-o", "--output-path", metavar="DIR", help="where runs would be kept (results/runs)")
+    add("--network", action="store_true", help="also try whether the Hugging Face hub answers")
+    add("--judge-base-url", metavar="URL", help="also ask this OpenAI-compatible server once for its models")
+    add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
