@@ -20,8 +20,8 @@ pytest.importorskip("transformers")
 import torch
 from safetensors.torch import load_file
 
+from kangaroo_eval import doctor
 from kangaroo_eval.cli.train import main
-from kangaroo_eval.doctor import weights
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.model.modeling import part_of
 from kangaroo_eval.registry import load_model
@@ -432,7 +432,7 @@ def test_a_finished_training_is_bundled(whole, tmp_path, capsys):
     assert lines[-1]["step"] == 12 and lines[-1]["loss"] > 0
     card = (tmp_path / "b/README.md").read_text()
     assert "| videomme | 0.5 | 36 | 8 | mini |" in card
-    assert weights(tmp_path / "b").state == "ok", "with sums that the doctor finds right"
+    assert doctor.weights(tmp_path / "b").state == "ok", "with sums that the doctor finds right"
     capsys.readouterr()
     assert main(["bundle", "--recipe", "smoke", "--from", str(tmp_path), "--out", str(tmp_path / "c")]) == 1
     assert "words, sight, image" in capsys.readouterr().err
