@@ -24,7 +24,7 @@ INTERRUPTED = f"{PROGRAM}: interrupted. Shards that are done are kept; the same 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code: 0 done, 1 usage, 2 failed (disk), 3 requests failed (caption), 6 input that cannot be read, 130 interrupted."""
+    """Run one command; its exit code: 0 done, 1 usage, 2 failed (disk), 3 requests failed (caption, images), 6 input that cannot be read, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = make_parser().parse_args(words)
     options.command, options.program, options.interrupted = "curate", PROGRAM, INTERRUPTED
@@ -38,6 +38,7 @@ def command(options: argparse.Namespace) -> int:
         "select": select,
         "resample": resample,
         "caption": caption,
+        "images": images,
         "assemble": assemble,
         "report": report,
         "plan": plan,
@@ -121,16 +122,16 @@ def _executor(options: argparse.Namespace) -> Executor:
     return InProcess() if options.workers == 1 else Pool(options.workers)
 
 
-def _chosen(options: argparse.Namespace) -> tuple[Selection, Preset]:
+def _chosen(options: argparse.Namespace, folder: Path) -> tuple[Selection, Preset]:
     from kangaroo_eval.train.curation import engine
     from kangaroo_eval.train.curation.select import preset
     from kangaroo_eval.train.curation.select import select as choose
 
     bounds = preset(options.preset).changed(options.bound or ())
     benchmark: list[Row] = []
-    for folder in options.benchmark or ():
-        benchmark += engine.read_all(user_path(folder))
-    rows = list(engine.read_all(user_path(options.folder)))
+    for each in options.benchmark or ():
+        benchmark += engine.read_all(user_path(each))
+    rows = list(engine.read_all(folder))
     measured = {name for row in rows for name in row.get("scores", {})}
     if missing := sorted({*bounds.least, *bounds.most} - measured - {"duration"}):
         print(
@@ -149,32 +150,34 @@ def _chosen(options: argparse.Namespace) -> tuple[Selection, Preset]:
 
 def select(options: argparse.Namespace) -> int:
     """Write `kept.jsonl` and `dropped.jsonl`."""
-    from tabulate import tabulate
-
-    from kangaroo_eval.journal import write_lines
     from kangaroo_eval.train.curation.page import totals
 
-    found, _ = _chosen(options)
-    folder = user_path(options.folder)
-    write_lines(folder / "kept.jsonl", found.kept)
-    write_lines(folder / "dropped.jsonl", found.dropped)
-    if not options.quiet:
-        total = len(found.kept) + len(found.dropped)
-        rows: list[list[Any]] = [[name, count] for name, count in found.counts().items()]
-        print(
-            tabulate([*rows, ["kept", len(found.kept)], ["clips", total]], headers=["left out by", "clips"])
-        )
+    found = _selected(options, user_path(options.folder), "clips")
     if options.json:
         print(json.dumps({"exit": 0, **json.loads(totals(found))}))
     return 0
 
 
+def _selected(options: argparse.Namespace, folder: Path, what: str) -> Selection:
+    """What stays and what does not, written to the folder and told."""
+    from tabulate import tabulate
+
+    from kangaroo_eval.journal import write_lines
+
+    found, _ = _chosen(options, folder)
+    write_lines(folder / "kept.jsonl", found.kept)
+    write_lines(folder / "dropped.jsonl", found.dropped)
+    if not options.quiet:
+        total = len(found.kept) + len(found.dropped)
+        rows: list[list[Any]] = [[name, count] for name, count in found.counts().items()]
+        print(tabulate([*rows, ["kept", len(found.kept)], [what, total]], headers=["left out by", what]))
+    return found
+
+
 def caption(options: argparse.Namespace) -> int:
     """Caption every clip that stays."""
-    from collections import Counter
-
     from kangaroo_eval.train.curation import engine
-    from kangaroo_eval.train.curation.captions import Caption, failures
+    from kangaroo_eval.train.curation.captions import Caption
 
     folder = user_path(options.folder)
     rows = list(engine.read_all(folder / "resampled")) if options.resampled else _kept(folder)
@@ -186,16 +189,46 @@ def caption(options: argparse.Namespace) -> int:
         threads=options.threads,
         cache=str(cache_dir() / "captions"),
     )
-    out = folder / "captions"
+    return _captioned(options, stage, rows, folder / "captions")
+
+
+def images(options: argparse.Namespace) -> int:
+    """Look at every picture, and caption those that stay."""
+    from kangaroo_eval.train.curation import engine, images
+
+    folder = user_path(options.out)
+    stage = images.CaptionPicture(
+        captioner=_server(options, options.captioner),
+        lang=options.lang,
+        words=options.words,
+        threads=options.threads,
+        cache=str(cache_dir() / "captions"),
+    )
+    rows = images.rows(
+        user_path(options.source), user_path(options.root) if options.root else None, options.name
+    )
+    engine.run(
+        [images.Picture()], rows, folder, _executor(options), size=options.shard, progress=_told(options)
+    )
+    found = _selected(options, folder, "pictures")
+    if not found.kept:
+        raise DataError(f"{options.source}: no picture stays; {folder / 'dropped.jsonl'} says why of each")
+    return _captioned(options, stage, found.kept, folder / "captions")
+
+
+def _captioned(options: argparse.Namespace, stage: Stage, rows: Sequence[Row], out: Path) -> int:
+    """Caption the rows into `out`; 3 where requests failed."""
+    from collections import Counter
+
+    from kangaroo_eval.train.curation import engine
+    from kangaroo_eval.train.curation.captions import failures, outcome_of
+
     # Requests that failed are asked again; what was answered comes from the cache.
     for file in out.glob("[0-9]*.parquet"):
         if any(failures(row) for row in engine.read(file)):
             file.unlink()
     engine.run([stage], rows, out, engine.InProcess(), size=options.shard, progress=_told(options))
-    outcomes = Counter(
-        "no video" if row.get("error") else row["captions"]["video"]["outcome"]
-        for row in engine.read_all(out)
-    )
+    outcomes = Counter(map(outcome_of, engine.read_all(out)))
     if not options.quiet:
         print(f"{', '.join(f'{count} {what}' for what, count in outcomes.most_common())}: {out}")
     return 3 if any(failures(row) for row in engine.read_all(out)) else 0
@@ -226,9 +259,10 @@ def assemble(options: argparse.Namespace) -> int:
     def writers(texts: Sequence[str] | None) -> list[EndpointWriter]:
         return [EndpointWriter(_server(options, text), str(cache_dir() / "captions")) for text in texts or ()]
 
-    chosen = {name: getattr(options, name) for name in ("threshold", "shortest", "rounds")}
+    chosen = {name: getattr(options, name) for name in ("threshold", "shortest", "rounds", "category")}
     asked = Asked(
         clips=tuple(user_path(each) for each in options.clips or ()),
+        images=tuple(user_path(each) for each in options.images or ()),
         sets=tuple(map(set_of, options.set or ())),
         dense=options.dense,
         lang=options.lang,
@@ -247,14 +281,21 @@ def report(options: argparse.Namespace) -> int:
     from kangaroo_eval.journal import write_text
     from kangaroo_eval.train.curation.page import document
 
-    found, bounds = _chosen(options)
-    output = user_path(options.output) if options.output else user_path(options.folder) / "report.html"
-    if not output.parent.is_dir():
-        raise UserError(f"--output {options.output}: there is no folder {output.parent}")
+    folder = user_path(options.folder)
+    found, bounds = _chosen(options, folder)
+    output = _page_file(options.output) if options.output else folder / "report.html"
     write_text(output, document(found, bounds, pictures=not options.no_pictures))
     if not options.quiet:
         print(output)
     return 0
+
+
+def _page_file(text: str) -> Path:
+    """The file that --output names. UserError where its folder is not there."""
+    output = user_path(text)
+    if not output.parent.is_dir():
+        raise UserError(f"--output {text}: there is no folder {output.parent}")
+    return output
 
 
 def plan(options: argparse.Namespace) -> int:

@@ -41,6 +41,11 @@ def make_parser() -> Parser:
             "caption", help="captions of the clips that stay, by models behind servers", allow_abbrev=False
         )
     )
+    _images(
+        commands.add_parser(
+            "images", help="captions of pictures, by a model behind a server", allow_abbrev=False
+        )
+    )
     _assemble(
         commands.add_parser(
             "assemble", help="a training manifest of clips and public sets", allow_abbrev=False
@@ -83,8 +88,19 @@ def _annotate(parser: argparse.ArgumentParser) -> None:
 
 def _choice(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("folder", metavar="DIR", help="what annotate wrote")
-    add("--preset", default="pretraining", metavar="NAME", help="pretraining (default), instruction or none")
+    add("folder", metavar="DIR", help="what annotate (or images) wrote")
+    add(
+        "--preset",
+        default="pretraining",
+        metavar="NAME",
+        help="pretraining (default), instruction, images or none",
+    )
+    _bounds(parser)
+    _common(parser)
+
+
+def _bounds(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--bound",
         action="append",
@@ -104,7 +120,6 @@ def _choice(parser: argparse.ArgumentParser) -> None:
         help="the rows' key of a clip's category: none may have more than --share of the clips",
     )
     add("--share", type=float, default=0.01, metavar="F", help="of one category (0.01, the paper's 1 %%)")
-    _common(parser)
 
 
 def _select(parser: argparse.ArgumentParser) -> None:
@@ -135,15 +150,35 @@ def _caption(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL[@URL]",
         help="of the clip; the paper has two",
     )
-    add(
-        "--base-url",
-        metavar="URL",
-        help="an OpenAI-compatible server (default: OpenAI's); $OPENAI_API_KEY is its key",
-    )
+    _server(parser)
     add("--lang", default="en", choices=("en", "zh"), help="of the captions (en)")
     add("--seed", type=int, default=0, help="of the frames that are drawn")
     add("--threads", type=int, default=4, metavar="N", help="clips at a time (4)")
     add("--shard", type=int, default=100, metavar="N", help="clips of a shard (100)")
+    _common(parser)
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="PICTURES", help="a folder of pictures, or a .jsonl, .parquet or .csv list of them")
+    add("--out", required=True, metavar="DIR", help="where the results go; captions go to DIR/captions")
+    add("--captioner", required=True, metavar="MODEL[@URL]", help="of the pictures")
+    _server(parser)
+    add("--lang", default="en", choices=("en", "zh"), help="of the captions (en)")
+    add(
+        "--words",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of a caption at most, as the prompt asks (60; zh: 90)",
+    )
+    add("--root", metavar="DIR", help="what the list's paths are relative to (default: its folder)")
+    add("--name", default="", metavar="NAME", help="of the source, in every row (default: that of PICTURES)")
+    parser.set_defaults(preset="images")
+    _bounds(parser)
+    add("--workers", type=int, default=1, metavar="N", help="processes that look at pictures (1)")
+    add("--threads", type=int, default=16, metavar="N", help="pictures that are captioned at a time (16)")
+    add("--shard", type=int, default=1000, metavar="N", help="pictures of a shard (1000)")
     _common(parser)
 
 
@@ -152,6 +187,7 @@ def _assemble(parser: argparse.ArgumentParser) -> None:
     add(
         "--clips", action="append", metavar="DIR", help="a folder whose clips were captioned; may be repeated"
     )
+    add("--images", action="append", metavar="DIR", help="what images wrote; may be repeated")
     add(
         "--set",
         action="append",
@@ -159,6 +195,7 @@ def _assemble(parser: argparse.ArgumentParser) -> None:
         help="a public set (vatex, nextqa_mc, ...), and the folder of its videos; may be repeated",
     )
     add("--out", required=True, metavar="FILE", help="the manifest, .jsonl")
+    add("--category", metavar="KEY", help="the clips' key of a category, for composition (category)")
     add(
         "--threshold",
         type=float,
@@ -175,12 +212,16 @@ def _assemble(parser: argparse.ArgumentParser) -> None:
         help="have several short captions of a video made one",
     )
     add("--dialogues-by", action="append", metavar="MODEL[@URL]", help="have dialogues made of descriptions")
-    add(
+    _server(parser)
+    _common(parser)
+
+
+def _server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--base-url",
         metavar="URL",
         help="an OpenAI-compatible server (default: OpenAI's); $OPENAI_API_KEY is its key",
     )
-    _common(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:

@@ -1,16 +1,17 @@
-"""All of the instruction set (Section III.E) in one manifest: curated clips, public sets, and what language models make of
-them."""
+"""All that training reads in one manifest (Section III.E): curated clips and pictures, public sets, and what language models
+make of them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.train.curation import clips as curated
+from kangaroo_eval.train.curation import images as pictures
 from kangaroo_eval.train.curation.converters import convert, named
 from kangaroo_eval.train.curation.engine import read_all
 from kangaroo_eval.train.curation.instructions import (
@@ -36,11 +37,13 @@ class Set(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What goes into a manifest. `clips`: folders whose clips have captions. `merge_by`, `dialogues_by`: language models that
-    merge captions and make dialogues (none: neither)."""
+    """What goes into a manifest. `clips`, `images`: folders whose clips or pictures have captions. `category`: the key of a
+    clip's category. `merge_by`, `dialogues_by`: language models that merge captions and make dialogues (none: neither)."""
 
     clips: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()
     sets: tuple[Set, ...] = ()
+    category: str = curated.CATEGORY
     threshold: float = curated.THRESHOLD
     dense: bool = False
     shortest: float = SHORTEST
@@ -50,8 +53,8 @@ class Asked:
     dialogues_by: Sequence[Writer] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        if not self.clips and not self.sets:
-            raise UserError("nothing to assemble: give --clips DIR or --set NAME=FILE")
+        if not self.clips and not self.images and not self.sets:
+            raise UserError("nothing to assemble: give --clips DIR, --images DIR or --set NAME=FILE")
         if not 0 < self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold}: give a similarity above 0 and at most 1")
 
@@ -60,12 +63,7 @@ def assemble_all(asked: Asked, out: Path) -> str:
     """Write the manifest; what became of everything, for people."""
     told: list[str] = []
     examples: list[Example] = []
-    for folder in asked.clips:
-        drops: Counter[str] = Counter()
-        rows = read_all(folder / "captions")
-        found = list(
-            curated.examples(rows, drops, threshold=asked.threshold, dense=asked.dense, lang=asked.lang)
-        )
+    for folder, found, drops in _captioned(asked):
         examples += found
         told.append(f"{folder}: {len(found):,} examples")
         told += [f"{count:,} left out: {reason}" for reason, count in drops.most_common()]
@@ -85,3 +83,22 @@ def assemble_all(asked: Asked, out: Path) -> str:
     rows_ = assemble(merged(examples, report, asked.rounds), report, shortest=asked.shortest)
     written = write_manifest(rows_, out)
     return "\n".join([*filter(None, told), report.told(), f"{written:,} rows: {out}"])
+
+
+def _captioned(asked: Asked) -> Iterator[tuple[Path, list[Example], Counter[str]]]:
+    """Each folder of captions, its examples, and what was left out by reason."""
+    for folder in asked.clips:
+        drops: Counter[str] = Counter()
+        found = curated.examples(
+            read_all(folder / "captions"),
+            drops,
+            threshold=asked.threshold,
+            dense=asked.dense,
+            lang=asked.lang,
+            category=asked.category,
+        )
+        yield folder, list(found), drops
+    for folder in asked.images:
+        drops = Counter()
+        found = pictures.examples(read_all(folder / "captions"), drops, threshold=asked.threshold)
+        yield folder, list(found), drops

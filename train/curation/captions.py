@@ -133,21 +133,7 @@ class Caption:
         ]
 
     def _see(self, frames: Sequence[NDArray[np.uint8]]) -> list[Written]:
-        asks = [
-            Ask(
-                (
-                    Message(
-                        "user",
-                        [
-                            {"type": "image_url", "image_url": {"url": data_url(frame)}},
-                            {"type": "text", "text": FRAME[self.lang].text},
-                        ],
-                    ),
-                ),
-                {"temperature": 0.0, "max_tokens": self.captioner.tokens},
-            )
-            for frame in frames
-        ]
+        asks = [about_picture(frame, FRAME[self.lang].text, self.captioner) for frame in frames]
         return ask(self.captioner, asks, self.cache)
 
     def _sum_up(self, name: str, seconds: float, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -193,6 +179,15 @@ def endpoint(server: Server, cache: str) -> Endpoint:
     return _open[known]
 
 
+def about_picture(picture: NDArray[np.uint8], prompt: str, server: Server) -> Ask:
+    """A request about a picture (h, w, 3)."""
+    content: list[Mapping[str, object]] = [
+        {"type": "image_url", "image_url": {"url": data_url(picture)}},
+        {"type": "text", "text": prompt},
+    ]
+    return Ask((Message("user", content),), {"temperature": 0.0, "max_tokens": server.tokens})
+
+
 def ask(server: Server, asks: Sequence[Ask], cache: str) -> list[Written]:
     """The replies in the order of the asks, each with what became of it."""
     found: dict[int, Reply | Failed] = dict(endpoint(server, cache).ask_all(asks))
@@ -232,19 +227,25 @@ def data_url(frame: NDArray[np.uint8]) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
-def caption_of(row: Mapping[str, Any]) -> str | None:
-    """The video's caption where there is a good one."""
-    video = row.get("captions", {}).get("video", {})
-    return str(video["text"]) if video.get("outcome") == "ok" else None
+def caption_of(row: Mapping[str, Any], what: str = "video") -> str | None:
+    """The caption of the video (or "image") where there is a good one."""
+    found = row.get("captions", {}).get(what, {})
+    return str(found["text"]) if found.get("outcome") == "ok" else None
+
+
+def outcome_of(row: Mapping[str, Any]) -> str:
+    """What became of a row's caption: that of its video or picture, or "unreadable" where there was nothing to ask about."""
+    if row.get("error"):
+        return "unreadable"
+    found = row["captions"]
+    return str((found["image"] if "image" in found else found["video"])["outcome"])
 
 
 def failures(row: Mapping[str, Any]) -> int:
-    """How many requests about a clip failed: asked again, they may be answered."""
+    """How many requests about a clip or a picture failed: asked again, they may be answered."""
     found = row.get("captions", {})
-    return sum(
-        each["outcome"] == "failed"
-        for each in (*found.get("frames", ()), found.get("video", {"outcome": ""}))
-    )
+    whole = [found[what] for what in ("video", "image") if what in found]
+    return sum(each["outcome"] == "failed" for each in (*found.get("frames", ()), *whole))
 
 
 def with_key(server: Server, key: str | None) -> Server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,6 +14,9 @@ from kangaroo_eval.train.curation.similarity import refine
 from kangaroo_eval.train.curation.stage import Row
 
 SOURCE = "curated"
+"""Where clips are from whose list says nothing under `source`."""
+CATEGORY = "category"
+"""The key of a clip's category, unless another is given."""
 THRESHOLD = 0.6
 """The similarity (Eq. 2) above which two sentences of a caption say the same; the paper gives none."""
 
@@ -24,9 +28,10 @@ def examples(
     threshold: float = THRESHOLD,
     dense: bool = False,
     lang: Lang = "en",
+    category: str = CATEGORY,
 ) -> Iterator[Example]:
-    """A detailed caption of each clip that has a good one, and (`dense`) one of its frames in their order. What is left out is
-    counted by reason in `drops`."""
+    """A detailed caption of each clip that has a good one, and (`dense`) one of its frames in their order, with the category that
+    the row has under that key. What is left out is counted by reason in `drops`."""
     for row in rows:
         caption = None if row.get("error") else caption_of(row)
         if caption is None:
@@ -36,7 +41,7 @@ def examples(
         if not verdict.kept:
             drops[f"caption: {verdict.reason}"] += 1
             continue
-        common = _common(row, lang)
+        common = {**_common(row, lang), "category": str(row.get(category) or "")}
         yield Example(task="detailed_caption", captions=(caption,), **common)
         segments = _segments(row) if dense else ()
         if len(segments) > 1:
@@ -47,8 +52,9 @@ def _common(row: Row, lang: Lang) -> dict[str, Any]:
     bounded = row.get("start") is not None
     return {
         "id": str(row["id"]),
-        "video": str(row["path"]),
-        "source": SOURCE,
+        # As it was given to annotate: from the working folder, and not from the manifest's.
+        "video": os.path.abspath(row["path"]),
+        "source": str(row.get("source") or SOURCE),
         "lang": lang,
         "start": row.get("start"),
         "end": row.get("end"),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NEAR = 10
 """Bits of 64 in which two pictures of the same may differ: re-encoding, half the size and brighter are at most 6 off, other
 videos 30 and more."""
+NEAR_PICTURES = 6
+"""The same for a picture alone, which has no second frame to confirm it: of two that have nothing in common, one pair in 10^8
+is within 10 bits by chance, and a web set has 10^8 pictures to compare each with; within 6 bits it is one in 10^11."""
 _MOST_NEAR = 15
 LEAST = 0.5
 """The share of a clip's frames that must be found in another one."""
@@ -100,19 +103,22 @@ class Index:
 
 
 def contaminated(
-    rows: Iterable[Mapping[str, object]], benchmark: Iterable[Mapping[str, object]], least: float = LEAST
+    rows: Iterable[Mapping[str, object]],
+    benchmark: Iterable[Mapping[str, object]],
+    least: float = LEAST,
+    near: int = NEAR,
 ) -> list[Match]:
     """The rows that show what a benchmark's video shows: nothing that matches goes into training."""
-    index = Index()
+    index = Index(near)
     for row in benchmark:
         index.add(str(row["id"]), _plain(row))
     return [match for row in rows if (match := _best(index, row, least)) is not None]
 
 
-def duplicates(rows: Iterable[Mapping[str, object]], least: float = LEAST) -> list[Match]:
+def duplicates(rows: Iterable[Mapping[str, object]], least: float = LEAST, near: int = NEAR) -> list[Match]:
     """The rows that show what an earlier one does; of those alike the one with the smallest id stays, whatever the order
     in which they come."""
-    index = Index()
+    index = Index(near)
     found = []
     for row in sorted(rows, key=lambda each: str(each["id"])):
         match = _best(index, row, least)

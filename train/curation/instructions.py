@@ -54,10 +54,11 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Something to learn about one video, from any source.
+    """Something to learn about one video, or (task "image_caption") one picture, from any source.
 
-    `video` is the path that the manifest will have. `duration` is the whole file's, `start` and `end` bound the clip, all in
-    seconds. What it holds is by its task: `captions` (several where people wrote several; one of them is used unless they are
+    `video` is the path that the manifest will have, as `image` where it is a picture's. `duration` is the whole file's, `start`
+    and `end` bound the clip, all in seconds; `category` is the clip's, that of the balance. `alt` is the text that the web had
+    for a picture: it is kept beside the caption, and never learnt. What it holds is by its task: `captions` (several where people wrote several; one of them is used unless they are
     merged), `segments` of a dense caption, `rounds` of questions, or `question`, `options` and the place of the `right` one.
     `context` is put in front of the first question: subtitles.
     """
@@ -77,6 +78,8 @@ class Example:
     options: tuple[str, ...] = ()
     right: int = 0
     context: str = ""
+    category: str = ""
+    alt: str = ""
     made: Made | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +99,13 @@ class Example:
         if given != [wanted]:
             found = ", ".join(given) or "nothing"
             raise DataError(f"example {self.id!r}: {self.task} holds {wanted}, and this one {found}")
+        if self.is_picture and any(each is not None for each in (self.start, self.end, self.duration)):
+            raise DataError(f"example {self.id!r}: a picture has no start, end or duration")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is about a picture and not a video."""
+        return self.task == "image_caption"
 
     @property
     def seconds(self) -> float | None:
@@ -110,6 +120,7 @@ class Example:
 
 
 _HELD: dict[Task, str] = {
+    "image_caption": "captions",
     "short_caption": "captions",
     "detailed_caption": "captions",
     "dense_caption": "segments",
@@ -167,7 +178,7 @@ def assemble(
         seen.add(example.id)
         if "mc" in row:
             report.letters.add(len(row["mc"]["options"]), row["mc"]["answer"])
-        report.unknown_length += example.seconds is None
+        report.unknown_length += example.seconds is None and not example.is_picture
         report.rows[f"{example.task}, {example.lang}"] += 1
         yield row
 
@@ -235,13 +246,16 @@ def dense(segments: Sequence[Segment], begin: float = 0.0) -> str:
 
 def _row(example: Example, rounds: Sequence[Round], mc: Mapping[str, Any]) -> dict[str, Any]:
     times = {name: getattr(example, name) for name in ("start", "end", "duration")}
-    row = {"id": example.id, "video": example.video} | {k: v for k, v in times.items() if v is not None}
+    kind = "image" if example.is_picture else "video"
+    row = {"id": example.id, kind: example.video} | {k: v for k, v in times.items() if v is not None}
     messages = [
         {"role": role, "content": text}
         for each in rounds
         for role, text in zip(("user", "assistant"), each, strict=True)
     ]
     row |= {"source": example.source, "task": example.task, "lang": example.lang, "messages": messages}
+    # The reader of manifests knows neither of these, and leaves them alone.
+    row |= {key: text for key in ("category", "alt") if (text := getattr(example, key))}
     if mc:
         row["mc"] = dict(mc)
     if example.made is not None:

@@ -15,12 +15,19 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.train.curation import balance, hashes
 from kangaroo_eval.train.curation.stage import Row
 
+LEAST_SIDE = 200
+"""Pixels of a picture's shorter side. The paper gives none: COYO, one of its sources, was filtered with this."""
+MOST_RATIO = 3.0
+"""Longer by shorter side of a picture: COYO's too."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Bounds of scores by name, both inclusive: `least` and `most`. `duration` (seconds) counts as a score."""
+    """Bounds of scores by name, both inclusive: `least` and `most`. `duration` (seconds) counts as a score. `near`: bits in which
+    the hashes of two frames of the same may differ."""
 
     about: str
+    near: int = hashes.NEAR
     least: Mapping[str, float] = field(default_factory=dict)
     most: Mapping[str, float] = field(default_factory=dict)
 
@@ -65,6 +72,12 @@ PRESETS: dict[str, Preset] = {
         about="clips of instruction data: 5 seconds or more, so that 16 frames are there at 4 a second (Section III.E)",
         least={"duration": 5.0, "luma": 10.0},
         most={"black": 0.5},
+    ),
+    "images": Preset(
+        about="pictures of the web for image pre-training, neither small nor narrow",
+        near=hashes.NEAR_PICTURES,
+        least={"side": LEAST_SIDE},
+        most={"ratio": MOST_RATIO},
     ),
     "none": Preset(about="everything that could be read"),
 }
@@ -111,10 +124,10 @@ def select(
         else:
             kept.append(row)
     for name, found in (
-        ("benchmark", hashes.contaminated(kept, benchmark) if benchmark else []),
+        ("benchmark", hashes.contaminated(kept, benchmark, near=chosen.near) if benchmark else []),
         ("duplicate", None),
     ):
-        matches = found if found is not None else hashes.duplicates(kept) if alike else []
+        matches = found if found is not None else hashes.duplicates(kept, near=chosen.near) if alike else []
         said = {match.id: f"{name} of {match.other}, {match.share:.0%} of the frames" for match in matches}
         dropped += [{**row, "dropped": [said[row["id"]]]} for row in kept if row["id"] in said]
         kept = [row for row in kept if row["id"] not in said]

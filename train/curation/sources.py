@@ -1,11 +1,11 @@
-"""The input of a curation: a folder of videos, or a list of them."""
+"""The input of a curation: a folder of videos or of pictures, or a list of them."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kangaroo_eval.errors import DataError
 from kangaroo_eval.rows import read_rows
@@ -16,32 +16,45 @@ ENDINGS = frozenset(
 )
 
 
-def read_source(source: Path, root: Path | None = None) -> list[Row]:
-    """Rows with `id` and `path`: every video below a folder (its id is its path within), or the rows of a .jsonl, .parquet or
-    .csv file with a `video` or `path` each, relative to `root` or else to the file's folder, and whatever else they
-    have. DataError where there is nothing, or a row names no video."""
+class Kind(NamedTuple):
+    """What is looked for: its name, the keys of a list's row that may hold its path, and how its files end."""
+
+    name: str
+    keys: tuple[str, ...]
+    endings: frozenset[str]
+
+
+VIDEOS = Kind("video", ("path", "video"), ENDINGS)
+PICTURES = Kind("picture", ("path", "image"), frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"}))
+
+
+def read_source(source: Path, root: Path | None = None, kind: Kind = VIDEOS) -> list[Row]:
+    """Rows with `id` and `path`: every file of that kind below a folder (its id is its path within), or the rows of a .jsonl,
+    .parquet or .csv file with a path each under one of the kind's keys, relative to `root` or else to the file's folder,
+    and whatever else they have. DataError where there is nothing, or a row names no file."""
     if source.is_dir():
         found = [
             {"id": path.relative_to(source).as_posix(), "path": str(path)}
             for path in sorted(source.rglob("*"))
-            if path.suffix.lower() in ENDINGS and path.is_file()
+            if path.suffix.lower() in kind.endings and path.is_file()
         ]
     elif source.is_file():
-        found = list(_listed(source, root or source.parent))
+        found = list(_listed(source, root or source.parent, kind))
     else:
         raise DataError(
-            f"{source}: no such folder or file; give a folder of videos, or a .jsonl, .parquet or .csv list"
+            f"{source}: no such folder or file; give a folder of {kind.name}s, or a .jsonl, .parquet or .csv list"
         )
     if not found:
-        raise DataError(f"{source}: no video in it (files ending in {', '.join(sorted(ENDINGS))})")
+        raise DataError(f"{source}: no {kind.name} in it (files ending in {', '.join(sorted(kind.endings))})")
     return found
 
 
-def _listed(source: Path, root: Path) -> Iterator[Row]:
+def _listed(source: Path, root: Path, kind: Kind) -> Iterator[Row]:
     for number, record in enumerate(_records(source), 1):
-        name = record.get("path") or record.get("video")
-        if not isinstance(name, str) or not name:
-            raise DataError(f"{source}, row {number}: no video (a path under the key 'video' or 'path')")
+        name = next((found for key in kind.keys if (found := record.get(key))), None)
+        if not isinstance(name, str):
+            keys = " or ".join(map(repr, kind.keys[::-1]))
+            raise DataError(f"{source}, row {number}: no {kind.name} (a path under the key {keys})")
         identity = record.get("id")
         yield {
             **{key: value for key, value in record.items() if value is not None},

@@ -15,14 +15,35 @@ from kangaroo_eval.train.curation.balance import hashed
 from kangaroo_eval.train.curation.language import Lang, language
 
 Task = Literal[
-    "short_caption", "detailed_caption", "dense_caption", "multiple_choice", "open_qa", "conversation"
+    "image_caption",
+    "short_caption",
+    "detailed_caption",
+    "dense_caption",
+    "multiple_choice",
+    "open_qa",
+    "conversation",
 ]
 TASKS: tuple[Task, ...] = get_args(Task)
-"""The kinds of rows of Table I."""
+"""The kinds of rows of Table I; the first is of a picture, the others of a video."""
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 TEMPLATES: dict[Task, dict[Lang, tuple[str, ...]]] = {
+    "image_caption": {
+        "en": (
+            "Describe this picture.",
+            "What does the picture show?",
+            "Write a caption for this image.",
+            "Tell what can be seen in this image.",
+            "Describe the image in a few sentences.",
+        ),
+        "zh": (
+            "请描述这张图片。",
+            "这张图片里有什么？",
+            "请为这张图片写一段描述。",
+            "用几句话说明图中的内容。",
+        ),
+    },
     "short_caption": {
         "en": (
             "Describe the video in one sentence.",

@@ -132,7 +132,8 @@ def merge_captions(examples: Iterable[Example], writers: Sequence[Writer], batch
 
 
 def make_dialogues(examples: Iterable[Example], writers: Sequence[Writer], batch: int = BATCH) -> Wrote:
-    """A dialogue for each example with a caption, in the caption's language; the examples themselves are not among them."""
+    """A dialogue for each video's example with a caption, in the caption's language; the examples themselves are not among
+    them."""
 
     def use(example: Example, text: str, made: Made) -> Example:
         rounds = tuple(parse_dialogue(text, example.lang))
@@ -140,7 +141,7 @@ def make_dialogues(examples: Iterable[Example], writers: Sequence[Writer], batch
             example, id=f"{example.id}/dialogue", task="conversation", captions=(), rounds=rounds, made=made
         )
 
-    told = [each for each in examples if each.captions]
+    told = [each for each in examples if each.captions and not each.is_picture]
     outcomes: Counter[tuple[str, str, str]] = Counter()
     done = _written(told, DIALOGUE, use, writers, (batch, outcomes))
     return Wrote([each for each in done if each is not None], outcomes)

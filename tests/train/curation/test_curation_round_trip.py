@@ -16,7 +16,7 @@ from fake_server import FakeServer
 from kangaroo_eval.cli.curate import main
 from kangaroo_eval.cli.train import main as train
 from kangaroo_eval.train import grow, logs
-from kangaroo_eval.train.curation import captions
+from kangaroo_eval.train.curation import captions, engine
 from kangaroo_eval.train.recipe import SMOKE
 from kangaroo_eval.train.rows import read_manifest
 
@@ -76,6 +76,23 @@ def test_clips_become_rows_that_training_reads(curated, capsys):
     assert all(row.video.is_file() and row.seconds == pytest.approx(6.0, abs=0.01) for row in rows)
     dense = next(row for row in rows if row.task == "dense_caption")
     assert dense.messages[-1].content.splitlines()[1].startswith("1.2 - 2.4 s: Grey square")
+
+
+def test_rows_tell_source_and_category_and_find_their_videos(curated, monkeypatch):
+    """Of a list of videos with columns of its own, in paths from the working folder, for a manifest in another one."""
+    monkeypatch.chdir(curated)
+    done = engine.read(curated / "out/captions/00000.parquet")
+    for row in done:
+        row |= {"path": f"videos/{row['id']}", "source": "webvid", "topic": "cooking"}
+    (curated / "told/captions").mkdir(parents=True)
+    engine.write(curated / "told/captions/00000.parquet", done, {})
+    out = curated / "sets/set.jsonl"
+    words = ["assemble", "--clips", "told", "--out", "sets/set.jsonl", "--shortest", "0", "-q"]
+    assert main([*words, "--category", "topic"]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(read_manifest(out)) == len(rows) == 5
+    assert {(row["source"], row["category"]) for row in rows} == {("webvid", "cooking")}
+    assert main(words) == 0 and "category" not in json.loads(out.read_text().splitlines()[0])
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_bounds_are_changed_by_name():
     for wrong, told in (("text=1", "write NAME<=NUMBER"), ("text<=x", "'x' is no number")):
         with pytest.raises(UserError, match=told):
             changed.changed([wrong])
-    with pytest.raises(UserError, match="preset 'x': choose among pretraining, instruction, none"):
+    with pytest.raises(UserError, match="preset 'x': choose among pretraining, instruction, images, none"):
         preset("x")
     assert all(each.about for each in PRESETS.values())
 

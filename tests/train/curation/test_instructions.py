@@ -114,6 +114,23 @@ def test_the_round_trip_through_read_manifest(tmp_path):
     assert not report.drops
 
 
+def test_a_picture_is_an_image_row_with_the_webs_text_beside_it(tmp_path):
+    (tmp_path / "p.png").touch()
+    picture = {"task": "image_caption", "video": "p.png", "duration": None}
+    rows, report = made_of(
+        example("p", **picture, captions=("A dog sits.",), alt="buy dogs"), example("v", category="pets")
+    )
+    assert report.rows == {"image_caption, en": 1, "short_caption, en": 1} and not report.unknown_length
+    assert rows[0]["alt"] == "buy dogs" and "alt" not in rows[1]
+    assert rows[1]["category"] == "pets" and "category" not in rows[0]
+    (tmp_path / "v.mp4").touch()
+    write_manifest(rows, tmp_path / "m.jsonl")
+    first, second = read_manifest(tmp_path / "m.jsonl")
+    assert first.image and first.video == tmp_path / "p.png" and not second.image
+    assert first.messages[0].content in TEMPLATES["image_caption"]["en"]
+    assert first.messages[1].content == "A dog sits."
+
+
 def test_what_is_left_out_and_why():
     bad = [
         example("short", duration=4.99),
@@ -193,7 +210,8 @@ def test_one_of_several_captions_is_taken_by_the_id():
         ({"captions": ("A.",), "task": "open_qa"}, "open_qa holds rounds, and this one captions"),
         ({"rounds": (), "task": "open_qa"}, "open_qa holds rounds, and this one nothing"),
         ({"captions": ("A.",), "rounds": (Round("a", "b"),)}, "this one captions, rounds"),
-        ({"task": "caption"}, "unknown task 'caption'. Known: short_caption"),
+        ({"task": "caption"}, "unknown task 'caption'. Known: image_caption, short_caption"),
+        ({"task": "image_caption"}, "a picture has no start, end or duration"),
         ({"lang": "fr"}, "unknown language 'fr'. Known: en, zh"),
         ({"video": " "}, "both must be given"),
     ],
