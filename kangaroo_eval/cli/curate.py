@@ -41,6 +41,7 @@ def command(options: argparse.Namespace) -> int:
         "images": images,
         "assemble": assemble,
         "report": report,
+        "composition": composition,
         "plan": plan,
     }
     return ways[options.what](options)
@@ -296,6 +297,24 @@ def _page_file(text: str) -> Path:
     if not output.parent.is_dir():
         raise UserError(f"--output {text}: there is no folder {output.parent}")
     return output
+
+
+def composition(options: argparse.Namespace) -> int:
+    """Table I of some manifests."""
+    from kangaroo_eval.journal import write_text
+    from kangaroo_eval.train.curation import composition
+
+    output = _page_file(options.output) if options.output else None
+    found = composition.read([user_path(each) for each in options.manifest])
+    if not options.quiet:
+        print(composition.table(found))
+    if output is not None:
+        write_text(output, composition.document(found))
+        if not options.quiet:
+            print(output)
+    if options.json:
+        print(json.dumps({"exit": 0, **composition.as_json(found)}, ensure_ascii=False))
+    return 0
 
 
 def plan(options: argparse.Namespace) -> int:

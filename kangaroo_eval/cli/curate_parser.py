@@ -52,6 +52,11 @@ def make_parser() -> Parser:
         )
     )
     _report(commands.add_parser("report", help="a page with every score's distribution", allow_abbrev=False))
+    _composition(
+        commands.add_parser(
+            "composition", help="what a manifest is made of, beside the paper's Table I", allow_abbrev=False
+        )
+    )
     _plan(
         commands.add_parser(
             "plan", help="what so many clips cost, from what was measured", allow_abbrev=False
@@ -228,6 +233,14 @@ def _report(parser: argparse.ArgumentParser) -> None:
     _choice(parser)
     parser.add_argument("--output", "-o", metavar="FILE", help="the page (default: DIR/report.html)")
     parser.add_argument("--no-pictures", action="store_true", help="open no video")
+
+
+def _composition(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("manifest", nargs="+", metavar="MANIFEST", help="a training manifest, .jsonl or .parquet")
+    add("--output", "-o", metavar="FILE", help="a page with figures, .html")
+    add("--json", action="store_true", help="one machine-readable line last")
+    _common(parser)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,10 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from kangaroo_eval.errors import MediaError
+from kangaroo_eval.train.curation import figures
 from kangaroo_eval.train.curation.select import Preset, Selection
 from kangaroo_eval.train.curation.stage import Row
 from kangaroo_eval.types import Video
@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 
 EXAMPLES = 6
 """Pictures of each filter."""
-_BINS = 40
-_WIDTH, _HEIGHT = 420, 120
 _LONG_TAILS = frozenset({"motion", "sharpness", "duration"})
 
 
@@ -33,13 +31,7 @@ def document(selection: Selection, chosen: Preset, *, pictures: bool = True) -> 
     parts += [_histogram(name, values, chosen) for name, values in _scores(rows).items()]
     if pictures:
         parts.append(_examples(selection))
-    style = resources.files("kangaroo_eval.train.curation").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Curation report</title><style>{style}</style></head><body><main>"
-        f"<h1>Curation report</h1>{''.join(parts)}</main></body></html>\n"
-    )
+    return figures.page("Curation report", "".join(parts))
 
 
 def _scores(rows: Iterable[Row]) -> dict[str, list[float]]:
@@ -76,46 +68,9 @@ def _drops(selection: Selection) -> str:
 
 
 def _histogram(name: str, values: Sequence[float], chosen: Preset) -> str:
-    """Bars over the range of the values; scores with a long tail on a scale of logarithms. Where the preset cuts stands a
-    line, and the share on its wrong side."""
-    log_scale = name in _LONG_TAILS and min(values) >= 0
-
-    def at(value: float) -> float:
-        return math.log10(value + 0.01) if log_scale else value
-
-    low, high = at(min(values)), at(max(values))
-    for bound in (chosen.least.get(name), chosen.most.get(name)):
-        if bound is not None and (not log_scale or bound >= 0):
-            low, high = min(low, at(bound)), max(high, at(bound))
-    span = (high - low) or 1.0
-    counts = [0] * _BINS
-    for value in values:
-        counts[min(_BINS - 1, int((at(value) - low) / span * _BINS))] += 1
-    step = _WIDTH / _BINS
-    bars = "".join(
-        f"<rect x='{i * step:.1f}' y='{_HEIGHT * (1 - count / max(counts)):.1f}' width='{step - 1:.1f}' "
-        f"height='{_HEIGHT * count / max(counts):.1f}'/>"
-        for i, count in enumerate(counts)
-        if count
-    )
-    lines, told = "", []
-    for sign, bound in (("least", chosen.least.get(name)), ("most", chosen.most.get(name))):
-        if bound is None:
-            continue
-        x = (at(bound) - low) / span * _WIDTH
-        lines += f"<line x1='{x:.1f}' x2='{x:.1f}' y1='0' y2='{_HEIGHT}'/>"
-        out = sum(value < bound if sign == "least" else value > bound for value in values)
-        told.append(
-            f"{'at least' if sign == 'least' else 'at most'} {bound:g}: {out} of {len(values)} are not"
-        )
-    note = "; ".join(told) or "no bound"
-    scale = ", logarithmic" if log_scale else ""
-    title = f"{name}: {min(values):g} to {max(values):g}{scale}"
-    return (
-        f"<figure><figcaption><b>{html.escape(name)}</b> {min(values):g} to {max(values):g}{scale}<br>{html.escape(note)}"
-        f"</figcaption><svg viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' aria-label='{html.escape(title)}'>"
-        f"{bars}{lines}</svg></figure>"
-    )
+    """A score's distribution with the preset's bounds."""
+    bounds = figures.Bounds(chosen.least.get(name), chosen.most.get(name))
+    return figures.histogram(name, values, bounds, log_scale=name in _LONG_TAILS)
 
 
 def _examples(selection: Selection) -> str:
