@@ -245,6 +245,8 @@ def notes(found: Composition) -> list[str]:
         f"The paper's total and shares are of its {_TUNING}; stages that its Table I does not part by type: {stages}.",
         "Videos are different clips (or pictures), by file and bounds.",
     ]
+    if lacking := [f"{name} {each.rows:,}" for name, each in PAPER.items() if name not in found.kinds()]:
+        out.append(f"Of the paper's types there is no row of: {', '.join(lacking)}.")
     if found.unknown:
         out.append(f"{found.unknown:,} clips of a length that no manifest tells.")
     if found.unread:

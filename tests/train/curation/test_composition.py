@@ -131,6 +131,7 @@ def test_the_papers_numbers_are_beside_ours(made):
         "",
     ]
     assert composition.cells(by_name["dense caption"], 16)[-2:] == ["", ""]
+    assert not any("no row of" in each for each in composition.notes(read([made]))), "all types are there"
 
 
 def test_every_task_of_ours_has_a_name_without_guessing():
@@ -156,6 +157,7 @@ def test_manifests_of_others_and_bad_rows(tmp_path, capsys):
     assert {name for name, _, _ in found.groups} == {"no task"} and sum(found.sources.values()) == 1
     assert main(["composition", str(file)]) == 0
     told = capsys.readouterr().out
+    assert "there is no row of: image caption 300,000,000, short caption 89,700," in told
     assert "no task" in told and "3 rows cannot be read, such as" in told
     for name, text in (("m.csv", "id\n"), ("empty.jsonl", ""), ("bad.jsonl", "[]\n")):
         (tmp_path / name).write_text(text)
