@@ -417,3 +417,23 @@ def test_a_folder_without_pictures(server, tmp_path, capsys):
     (tmp_path / "l.jsonl").write_text('{"url": "http://x"}\n')
     assert main(words_for(server, tmp_path / "l.jsonl", tmp_path / "out")) == 6
     assert "row 1: no picture (a path under the key 'image' or 'path')" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_model_learns_from_captioned_pictures(web, server, tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from kangaroo_eval.cli.train import main as train
+    from kangaroo_eval.train import grow, logs
+    from kangaroo_eval.train.recipe import SMOKE
+
+    assert main(words_for(server, web, tmp_path / "out", "-q")) == 0
+    manifest = tmp_path / "m.jsonl"
+    assert main(["assemble", "--images", str(tmp_path / "out"), "--out", str(manifest), "-q"]) == 0
+    grow.begin(SMOKE, {}).save(tmp_path / "source")
+    run = tmp_path / "run"
+    words = ["image", "--recipe", "smoke", "--from", str(tmp_path / "source"), "--out", str(run)]
+    words += ["--data", str(manifest), "--steps", "8", "--workers", "0", "--log-every", "1"]
+    assert train(words) == 0
+    lines = logs.read(run / "metrics.jsonl")
+    assert lines[-1]["loss"] < lines[0]["loss"]
