@@ -51,14 +51,15 @@ def annotate(options: argparse.Namespace) -> int:
     """Every stage over every video; scores, and nothing dropped."""
     from kangaroo_eval.train.curation import engine
     from kangaroo_eval.train.curation.look import Look
-    from kangaroo_eval.train.curation.probe import Cut, Probe
+    from kangaroo_eval.train.curation.probe import Probe
+    from kangaroo_eval.train.curation.shots import Cut
     from kangaroo_eval.train.curation.sources import read_source
 
     rows = read_source(user_path(options.source), user_path(options.root) if options.root else None)
     text, faces = ("" if name == "none" else name for name in (options.text, options.faces))
     stages: list[Stage] = [
         Probe(longest=options.longest),
-        *([] if options.no_cut else [Cut()]),
+        *([] if options.cut == "none" else [Cut(detector=options.cut)]),
         Look(text=text, faces=faces),
     ]
     out = user_path(options.out)
@@ -116,10 +117,12 @@ def resample(options: argparse.Namespace) -> int:
 
 
 def _executor(options: argparse.Namespace) -> Executor:
-    from kangaroo_eval.train.curation.engine import InProcess, Pool, RayData
+    from kangaroo_eval.train.curation.engine import InProcess
+    from kangaroo_eval.train.curation.on_ray import OnRay
+    from kangaroo_eval.train.curation.workers import Pool
 
     if getattr(options, "ray", None) is not None:
-        return RayData(options.workers, options.ray or None)
+        return OnRay(options.workers, options.ray or None)
     return InProcess() if options.workers == 1 else Pool(options.workers)
 
 

@@ -79,7 +79,13 @@ def _annotate(parser: argparse.ArgumentParser) -> None:
         help="on a Ray cluster instead (no address: on this machine)",
     )
     add("--shard", type=int, default=100, metavar="N", help="videos of a shard (100)")
-    add("--no-cut", action="store_true", help="each video is one clip")
+    add(
+        "--cut",
+        default="adaptive",
+        choices=("adaptive", "transnetv2", "none"),
+        help="shots by PySceneDetect's adaptive detector (default) or TransNetV2; none: each video is one clip",
+    )
+    add("--no-cut", dest="cut", action="store_const", const="none", help="the same as --cut none")
     add("--text", default="rapidocr", metavar="NAME", help="text detector (rapidocr; none)")
     add(
         "--faces",

@@ -1,4 +1,4 @@
-"""Shards through stages, in this process, in a pool of processes, or on a Ray cluster.
+"""Shards through stages, in this process, in a pool of processes (`workers`), or on a Ray cluster (`on_ray`).
 
 The unit is an input shard. Its result appears by an atomic rename, with a hash of the stages and of the shard's rows in its
 metadata; a run does those shards whose result is not there with the right hash, whichever executor made the others. So a
@@ -12,11 +12,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -67,9 +64,10 @@ def shards(rows: Sequence[Mapping[str, Any]], size: int = SHARD) -> list[Shard]:
 
 
 class Executor(Protocol):
-    """Runs a picklable job over shards in any order, and tells each one's name as it is done."""
+    """Runs a picklable job over shards in any order, and tells each one's name as it is done. Closed before that, it ends what
+    it began."""
 
-    def run(self, job: Job, todo: Sequence[Shard]) -> Iterator[str]: ...
+    def run(self, job: Job, todo: Sequence[Shard]) -> Generator[str, None, None]: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,9 @@ class Job:
     def __call__(self, shard: Shard) -> str:
         """Do a shard and write its result."""
         set_up(self.stages)
-        write(self.path(shard), process(self.stages, shard.rows), self.metadata(shard))
+        # Before any of it is read: a file that is exchanged meanwhile is to be done again.
+        known = self.metadata(shard)
+        write(self.path(shard), process(self.stages, shard.rows), known)
         return shard.name
 
 
@@ -176,106 +176,21 @@ def run(
     done = len(parts) - len(todo)
     if done:
         log.info("%d of %d shards are done", done, len(parts))
-    for _ in executor.run(job, todo):
-        done += 1
-        if progress is not None:
-            progress(done, len(parts))
+    with contextlib.closing(executor.run(job, todo)) as names:
+        for _ in names:
+            done += 1
+            if progress is not None:
+                progress(done, len(parts))
     return [job.path(part) for part in parts]
 
 
 class InProcess:
     """One shard after the other, here."""
 
-    def run(self, job: Job, todo: Sequence[Shard]) -> Iterator[str]:
+    def run(self, job: Job, todo: Sequence[Shard]) -> Generator[str, None, None]:
         """See `Executor`."""
         for shard in todo:
             yield job(shard)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """`workers` processes with one thread each. A worker that dies (killed, out of memory, a decoder that crashes) costs its
-    shard one more try, row by row; the row that kills a process again becomes a row with an error."""
-
-    workers: int
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UserError(f"{self.workers} workers: give 1 or more")
-
-    def run(self, job: Job, todo: Sequence[Shard]) -> Iterator[str]:
-        """See `Executor`."""
-        struck: list[Shard] = []
-        for shard, died in _in_processes(job, todo, self.workers):
-            if died:
-                struck.append(shard)
-            else:
-                yield shard.name
-        for shard in struck:
-            log.warning("a worker died at shard %s: its rows are tried one by one", shard.name)
-            write(job.path(shard), _one_by_one(job, shard), job.metadata(shard))
-            yield shard.name
-
-
-def _in_processes(job: Job, todo: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, bool]]:
-    """Shards as they are done, or as their worker died (True); another takes its place."""
-    waiting = iter(todo)
-    running: dict[Future[str], tuple[Shard, ProcessPoolExecutor]] = {}
-    with contextlib.ExitStack() as stack:
-
-        def feed(pool: ProcessPoolExecutor) -> None:
-            shard = next(waiting, None)
-            if shard is not None:
-                running[pool.submit(job, shard)] = shard, pool
-
-        pools = [stack.enter_context(_worker()) for _ in todo[:workers]]
-        for pool, first in [(pool, pool.submit(set_up, job.stages)) for pool in pools]:
-            _begun(first)
-            feed(pool)
-        while running:
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                shard, pool = running.pop(future)
-                try:
-                    future.result()
-                except BrokenProcessPool:
-                    yield shard, True
-                    pool = stack.enter_context(_worker())
-                    _begun(pool.submit(set_up, job.stages))
-                else:
-                    yield shard, False
-                feed(pool)
-
-
-def _worker() -> ProcessPoolExecutor:
-    """One process. A pool of several would add them as work comes, and waits for ever where one dies while another is being
-    started (its manager ends those that it knows and then joins the one that came since); it would also end all of them."""
-    # Not "fork": a copy of a process that has threads (libav's, OpenCV's) may hang.
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=one_thread)
-
-
-def _one_by_one(job: Job, shard: Shard) -> list[Row]:
-    out: list[Row] = []
-    for row in shard.rows:
-        with _worker() as pool:
-            _begun(pool.submit(set_up, job.stages))
-            try:
-                out += pool.submit(process, job.stages, [row]).result()
-            except BrokenProcessPool:
-                told = {"stage": "process", "type": "Killed", "message": "the process died at this video"}
-                out.append({**row, "error": told})
-    return out
-
-
-def _begun(first: Future[None]) -> None:
-    """Wait for a worker's set-up. RunFailed where it does not even begin, which is no video's fault; what the stages'
-    set-up raises is raised."""
-    try:
-        first.result()
-    except BrokenProcessPool as error:
-        raise RunFailed(
-            "a worker process ends before it has any video: the messages above say why; try one worker"
-        ) from error
 
 
 _ready: set[str] = set()
@@ -298,45 +213,3 @@ def one_thread() -> None:
         import cv2
 
         cv2.setNumThreads(1)
-
-
-class RayData:
-    """On a Ray cluster (`address` None: one on this machine), `workers` actors with one core each."""
-
-    def __init__(self, workers: int, address: str | None = None) -> None:
-        try:
-            import ray  # noqa: F401
-        except ImportError as error:
-            raise UserError('no Ray here: pip install "kangaroo-eval[ray]"') from error
-        self.workers = workers
-        self.address = address
-
-    def run(self, job: Job, todo: Sequence[Shard]) -> Iterator[str]:
-        """See `Executor`. The folder of the results must be one that all machines share."""
-        if not todo:
-            return
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(address=self.address, log_to_driver=False, include_dashboard=False)
-        items = [{"name": shard.name, "rows": json.dumps(shard.rows)} for shard in todo]
-        made = ray.data.from_items(items, override_num_blocks=len(items)).map(
-            _Actor,
-            fn_constructor_args=(job,),
-            num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(items))),
-        )
-        for row in made.iter_rows():
-            yield str(row["name"])
-
-
-class _Actor:
-    """A job on a Ray worker."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        one_thread()
-
-    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        shard = Shard(str(row["name"]), tuple(json.loads(row["rows"])))
-        return {"name": self._job(shard)}

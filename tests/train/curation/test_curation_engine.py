@@ -13,9 +13,10 @@ import pytest
 from curation_stages import Double, Split, Unready, rows
 
 from kangaroo_eval.errors import DataError, RunFailed, UserError
-from kangaroo_eval.train.curation import engine
-from kangaroo_eval.train.curation.engine import InProcess, Pool, run, shards
+from kangaroo_eval.train.curation import engine, workers
+from kangaroo_eval.train.curation.engine import InProcess, run, shards
 from kangaroo_eval.train.curation.stage import config_hash, process
+from kangaroo_eval.train.curation.workers import Pool
 
 HERE = str(Path(__file__).parents[2])
 
@@ -142,7 +143,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(kind, tmp_path):
         f"import sys; sys.path.insert(0, {HERE!r})\n"
         "from pathlib import Path\n"
         "from curation_stages import Double, rows\n"
-        "from kangaroo_eval.train.curation.engine import InProcess, Pool, run\n"
+        "from kangaroo_eval.train.curation.engine import InProcess, run\n"
+        "from kangaroo_eval.train.curation.workers import Pool\n"
         "if __name__ == '__main__':\n"
         f"    run([Double(marks={str(noted)!r}, pause=0.05)], rows(40), Path({str(tmp_path / 'out')!r}), {kind}, size=2)\n"
     )
@@ -170,7 +172,7 @@ def test_stages_that_cannot_be_set_up_end_the_run(executor, tmp_path):
 
 
 def test_workers_that_do_not_begin_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "one_thread", Unready.die)
+    monkeypatch.setattr(workers, "one_thread", Unready.die)
     with pytest.raises(RunFailed, match="a worker process ends before it has any video"):
         run([Double()], rows(), tmp_path / "out", Pool(2))
     assert not list((tmp_path / "out").iterdir())

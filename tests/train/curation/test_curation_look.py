@@ -13,7 +13,8 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.media import probe
 from kangaroo_eval.train.curation import faces, hashes, motion, quality, text
 from kangaroo_eval.train.curation.look import Look, spread
-from kangaroo_eval.train.curation.probe import Cut, Probe
+from kangaroo_eval.train.curation.probe import Probe
+from kangaroo_eval.train.curation.shots import Cut
 from kangaroo_eval.train.curation.stage import process
 from kangaroo_eval.types import Video
 
