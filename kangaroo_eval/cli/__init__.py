@@ -6,21 +6,35 @@ when it is called.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from kangaroo_eval.cli.parser import COMMANDS, make_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code (CLI documentation: 0 done, 1 usage, 2 failed, 3 coverage,
     6 data, 130 interrupted)."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] not in (*COMMANDS, "-h", "--help", "--version"):
-        words.insert(0, "run")
-    options = make_parser(sys.argv[0]).parse_args([_dashed(word) for word in words])
+    words = with_command(sys.argv[1:] if argv is None else argv)
+    options = parse(words)
     from kangaroo_eval.cli.common import guarded
 
     return guarded(options, ["kangaroo-eval", *words])
+
+
+def with_command(words: Sequence[str]) -> list[str]:
+    """The words with `run` before them where they name no command."""
+    named = words and words[0] in (*COMMANDS, "-h", "--help", "--version")
+    return [*words] if named else ["run", *words]
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What the words ask for. A mistake is one line and `SystemExit` 1."""
+    return make_parser(sys.argv[0]).parse_args([_dashed(word) for word in with_command(words)])
 
 
 def _dashed(word: str) -> str:

@@ -7,6 +7,7 @@ import argparse
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.predictions import forms
 from kangaroo_eval.registry import get_task, task_names
+from kangaroo_eval.task import Task
 
 
 def command(options: argparse.Namespace) -> int:
@@ -19,8 +20,16 @@ def command(options: argparse.Namespace) -> int:
     if options.action != "show" or not options.name:
         raise UserError(f"tasks {options.action!r}: give `tasks ls` or `tasks show NAME`")
     task = get_task(options.name)
+    print(task.name)
+    for key, value in facts(task).items():
+        print(f"  {key:18}{value}")
+    return 0
+
+
+def facts(task: Task) -> dict[str, object]:
+    """What `tasks show` says of a task, by name, in order; the pages of the documentation are held to it."""
     published = task.published
-    facts = {
+    told = {
         "title": task.title,
         "version": task.version,
         "homepage": task.source.homepage,
@@ -47,8 +56,4 @@ def command(options: argparse.Namespace) -> int:
         "mini copy": "yes" if task.source.mini else "no",
         "notes": "; ".join(task.notes) or None,
     }
-    print(task.name)
-    for key, value in facts.items():
-        if value is not None:
-            print(f"  {key:18}{value}")
-    return 0
+    return {key: value for key, value in told.items() if value is not None}
