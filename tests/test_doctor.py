@@ -93,6 +93,23 @@ def test_a_lean_install_is_told_what_it_lacks():
     assert "not ready: mend extra model, bundled model" in done.stdout
 
 
+BARE = """
+import sys
+for name in ("av", "numpy", "pandas", "pyarrow", "scipy", "torch", "transformers", "openai"):
+    sys.modules[name] = None
+from kangaroo_eval.cli import main
+code = main(["doctor", "--json"])
+assert code == 1, code
+"""
+
+
+def test_without_its_core_packages_it_still_tells_what_is_missing():
+    done = elsewhere(BARE)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("FAULT   packages")]
+    assert "av is missing; numpy is missing" in line and "pip install --upgrade kangaroo-eval" in line
+
+
 BROKEN = {
     "raises": ("raise RuntimeError('no libavutil.so.59')", "no libavutil.so.59"),
     "ends the process": ("import os; os.abort()", "the process ended with -6"),
@@ -261,3 +278,21 @@ def test_what_each_extra_needs_is_read_from_the_package(monkeypatch):
 def test_a_card_that_torch_cannot_use_is_told(cuda, card, state, said):
     found = doctor._no_gpu("2", cuda, card)
     assert found.state == state and said in found.said and not found.fault
+
+
+def test_cards_are_told_with_their_memory_and_one_that_fails_is_a_fault(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"Card {number}")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: (60 << 30, 80 << 30))
+    monkeypatch.setattr("kangaroo_eval.torch_tools.torch_device", torch.device)
+    said = doctor.gpu().said
+    assert "cuda:0 Card 0, 60.0 of 80.0 GiB free; cuda:1 Card 1" in said and "bfloat16 by default" in said
+
+    def lost(name):
+        raise RuntimeError("CUDA error: device lost")
+
+    monkeypatch.setattr("kangaroo_eval.torch_tools.torch_device", lost)
+    found = doctor.gpu()
+    assert found.fault and "device lost" in found.said and "--device cpu" in found.mend

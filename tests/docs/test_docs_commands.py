@@ -20,12 +20,13 @@ PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*|\$\w+|\[.*|all")
 OF_READERS_PLUGINS = ("fox", "fox_open", "mybench"), ("brightness", "mine")
 
 
+MAKERS = {"kangaroo-train": train.make_parser, "kangaroo-curate": curate_parser.make_parser}
+
+
 def parsed(command: Command):
     try:
-        if command.program == "kangaroo-train":
-            return train.make_parser().parse_args(command.words)
-        if command.program == "kangaroo-curate":
-            return curate_parser.make_parser().parse_args(command.words)
+        if command.program in MAKERS:
+            return MAKERS[command.program]().parse_args(command.words)
         return cli.parse(command.words)
     except SystemExit as stop:
         return stop.code
@@ -35,6 +36,10 @@ def parsed(command: Command):
     "command", ALL, ids=[f"{each.page}: {each.program} {' '.join(each.words)}" for each in ALL]
 )
 def test_every_command_in_the_documentation_parses(command, capsys):
+    if command.program != "kangaroo-eval" and command.words[0].startswith("--"):
+        # A flag that is spoken of, whatever the command.
+        assert command.words[0] in flags(MAKERS[command.program]()), command.words[0]
+        return
     options = parsed(command)
     if options == 0:  # --help and --version
         return
@@ -50,6 +55,17 @@ def test_every_command_in_the_documentation_parses(command, capsys):
         check_model(model)
     if options.command == "export" and options.task:
         assert options.format in {each.name for each in forms(get_task(options.task)) if each.write}
+
+
+def flags(parser):
+    """Every flag of a program and of its commands."""
+    below = [
+        each
+        for action in parser._actions
+        if isinstance(action.choices, dict)
+        for each in action.choices.values()
+    ]
+    return {*parser._option_string_actions, *(flag for each in below for flag in flags(each))}
 
 
 def _tasks(options):
