@@ -20,10 +20,10 @@ from kangaroo_eval.foreign import (
     trace_of,
 )
 from kangaroo_eval.journal import RunDir
-from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
-from kangaroo_eval.plan import RunConfig, TaskPlan, ask, frames_of
+from kangaroo_eval.media import Decoded, Job, decode_ahead
+from kangaroo_eval.plan import RunConfig, TaskPlan, ask, store_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
-from kangaroo_eval.record import formula, frame_size, keep_aspect
+from kangaroo_eval.record import frame_spec
 from kangaroo_eval.streak import Streak
 from kangaroo_eval.types import Failure, Frames, Request, Response, Sample, Video
 
@@ -201,18 +201,12 @@ class Answering:
     def _make_requests(self) -> Iterator[Request]:
         # What the model could not answer before comes last: it says the least of whether the model works now.
         groups = sorted(_by_video(self.todo), key=self._all_failed_before)
-        spec = FrameSpec(
-            frames=frames_of(self.config, self.plan.task),
-            fps=self.config.fps,
-            max_frames=self.config.max_frames,
-            sampler=formula(self.config, self.plan.task),
-            size=frame_size(self.model),
-            keep_aspect=keep_aspect(self.model),
-            decoder=self.config.decoder,
-        )
+        spec = frame_spec(self.config, self.plan.task, self.model)
+        also = tuple(dataclasses.replace(spec, frames=count) for count in self.config.also_frames)
+        store = store_of(self.config)
         workers = self.config.workers
         videos = decode_ahead(
-            (Job(group[0].video, spec) for group in groups),
+            (Job(group[0].video, spec, store, also) for group in groups),
             workers=min(len(groups), os.cpu_count() or 1) if workers is None else workers,
             timeout=self.config.decode_timeout,
         )
@@ -341,6 +335,7 @@ class Answering:
             "video_bytes": _bytes(request.video),
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
+            **({"frames_stored": True} if decoded.stored else {}),
             **({"subtitle_cues": len(decoded.view.cues)} if self.plan.subtitles and decoded.view else {}),
         }
 

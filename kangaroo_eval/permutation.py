@@ -12,7 +12,7 @@ from kangaroo_eval.careful import letters_of
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.types import Sample, View
 
-SHUFFLED = "shuffled"
+SHUFFLED, AS_GIVEN = "shuffled", "as given"
 """What the protocol says of the options of such a run."""
 
 # Options that speak of others have their place: "Both A and C", "None of the above".

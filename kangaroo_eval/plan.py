@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from typing import Any
 from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import DataError, RunFailed, UserError, one_line
-from kangaroo_eval.permutation import SHUFFLED, all_turned
+from kangaroo_eval.media.store import EXACT, GB, Store
+from kangaroo_eval.permutation import AS_GIVEN, SHUFFLED, all_turned
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Cue, Sample, View
@@ -26,6 +28,8 @@ SAMPLERS = ("uniform", "endpoints", "official")
 ON_MISSING = ("fail", "skip")
 DEFAULT_SIZE = 448
 OFFICIAL_JUDGE = "official"
+# What a process has used in any of its tasks stays in the frame store.
+_BEGAN = time.time()
 # Prompts may depend on the sampled frames, so a prompt's hash is taken under one fixed view.
 _HASH_VIEW = View((0.5, 1.5, 2.5, 3.5), 25.0, (Cue(0.0, 1.0, "first cue"), Cue(2.0, 3.0, "second cue")))
 
@@ -36,8 +40,9 @@ class RunConfig:
     mini data is made; `output` None means `results/runs/<model>-<frames>f[-mini]`; `judge` is the endpoint of
     judged tasks, whose model "official" stands for each task's own; `full_hash` has the model named by every byte of
     its weights, `trust_remote_code` lets it run code from its own repository; `shuffle_options` has the options of every
-    question in another order, `controls` further runs beside this one (`controls.CONTROLS`); `command` is the command
-    line for the run record."""
+    question in another order, `controls` further runs beside this one (`controls.CONTROLS`); `frame_store` keeps decoded frames ("off", or a form of
+    `media.store`), up to `frame_store_size` gigabytes, in `frame_store_folder` (None: in the cache), those of `also_frames`
+    frames a video too; `command` is the command line for the run record."""
 
     tasks: tuple[str, ...]
     model: str = "kangaroo-tiny"
@@ -68,6 +73,10 @@ class RunConfig:
     trust_remote_code: bool = False
     shuffle_options: bool = False
     controls: tuple[str, ...] = ()
+    frame_store: str = "off"
+    frame_store_size: float = 50.0
+    frame_store_folder: Path | None = None
+    also_frames: tuple[int, ...] = ()
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,6 +88,7 @@ class RunConfig:
         _at_least_one("--max-frames", self.max_frames)
         _at_least_one("--batch-size", self.batch_size)
         self._check_frame_flags()
+        store_of(self)
         if self.on_missing not in ON_MISSING:
             raise UserError(f"--on-missing {self.on_missing!r}: choose one of {', '.join(ON_MISSING)}")
         check_share(self.min_coverage)
@@ -312,6 +322,14 @@ def frames_of(config: RunConfig, task: Task) -> int | None:
     return config.frames or task.frames
 
 
+def store_of(config: RunConfig) -> Store | None:
+    """Where decoded frames are kept; None where they are not. UserError for an unknown form or no room at all."""
+    if config.frame_store == "off":
+        return None
+    folder = config.frame_store_folder or config.cache / "frames"
+    return Store(str(folder), config.frame_store, int(config.frame_store_size * GB), _BEGAN)
+
+
 def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, Any] | None) -> dict[str, Any]:
     """What may not change within a run directory (FORMATS: one run directory is one protocol).
 
@@ -336,7 +354,9 @@ def protocol(config: RunConfig, plans: Sequence[TaskPlan], model: Mapping[str, A
         "decoder": config.decoder,
         "seed": config.seed,
         "tasks": tasks,
-        **({"options": SHUFFLED} if config.shuffle_options else {}),
+        "options": SHUFFLED if config.shuffle_options else AS_GIVEN,
+        # The exact form of a frame store gives the pixels that a decoder gives.
+        "pixels": EXACT if config.frame_store == "off" else config.frame_store,
     }
     return known if model is None else {**known, **model}
 
@@ -354,4 +374,5 @@ def config_with_paths(config: RunConfig) -> RunConfig:
         data_root=Path(config.data_root).resolve() if config.data_root else None,
         cache=Path(config.cache).resolve(),
         output=Path(config.output).resolve() if config.output else None,
+        frame_store_folder=Path(config.frame_store_folder).resolve() if config.frame_store_folder else None,
     )

@@ -14,7 +14,10 @@ from typing import Any
 from kangaroo_eval import journal
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.foreign import UNKNOWN_WEIGHTS, attribute, facts_of
-from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan
+from kangaroo_eval.media import FrameSpec
+from kangaroo_eval.media.store import EXACT, FORMS
+from kangaroo_eval.permutation import AS_GIVEN
+from kangaroo_eval.plan import DEFAULT_SIZE, RunConfig, TaskPlan, frames_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.secrecy import masked, masked_words
 from kangaroo_eval.task import Task
@@ -50,8 +53,8 @@ def model_protocol(model: Model, config: RunConfig) -> dict[str, Any]:
 
 def recorded_protocol(record: Mapping[str, Any]) -> dict[str, Any]:
     """The protocol of a run record, also of one that was written before models without a hash were held to what was
-    asked for, and before their dtype was recorded."""
-    protocol = dict(record["protocol"])
+    asked for, and before their dtype, the order of options and the form of stored frames were recorded."""
+    protocol = {"options": AS_GIVEN, "pixels": EXACT, **record["protocol"]}
     if protocol.get("model_hash") is None and "asked" not in protocol:
         known = record.get("model", {})
         protocol["asked"] = _asked(known.get("asked"), known.get("args", {}))
@@ -147,6 +150,7 @@ def make_record(
             "keep_aspect": keep_aspect(model),
             "resize": "swscale area",
             "decoder": config.decoder,
+            "frame_store": FORMS[config.frame_store].about if config.frame_store in FORMS else None,
         },
         "calls": [*earlier.get("calls", []), _call(config)],
         "min_coverage": config.min_coverage,
@@ -176,3 +180,16 @@ def _call(config: RunConfig) -> dict[str, Any]:
 def formula(config: RunConfig, task: Task) -> str:
     """The name of the sampling formula: `--sampler official` is the benchmark's own."""
     return task.sampler if config.sampler == "official" else config.sampler
+
+
+def frame_spec(config: RunConfig, task: Task, model: Model) -> FrameSpec:
+    """The frames that the model is shown of each of a task's videos."""
+    return FrameSpec(
+        frames=frames_of(config, task),
+        fps=config.fps,
+        max_frames=config.max_frames,
+        sampler=formula(config, task),
+        size=frame_size(model),
+        keep_aspect=keep_aspect(model),
+        decoder=config.decoder,
+    )

@@ -138,9 +138,9 @@ def _with_controls(
     main = dataclasses.replace(config, controls=(), output=config.output or default_output(config, plans))
     assert main.output is not None
     del plans
-    with _loaded(main, model) as loaded:
-        wrapped = {name: controls.control_model(loaded, main, name) for name in tasks}
-        found = run(main, model=loaded, progress=progress)
+    with loaded(main, model) as shared:
+        wrapped = {name: controls.control_model(shared, main, name) for name in tasks}
+        found = run(main, model=shared, progress=progress)
         for name, asked in tasks.items():
             log.info("control %s: %s", name, controls.CONTROLS[name].about)
             run(
@@ -165,7 +165,7 @@ def _answer_and_score(
     old = None if config.fresh else directory.record()
     _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
     judges = _judges(config, plans)
-    with _loaded(config, model) as answers:
+    with loaded(config, model) as answers:
         record = _prepare(directory, config, plans, answers, old)
         try:
             for plan in plans:
@@ -244,7 +244,7 @@ def _blamed(model: object, method: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
+def loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
     """The model given, or the one that the configuration names: what is loaded here is closed here."""
     if model is not None:
         yield model

@@ -102,6 +102,8 @@ def test_the_run_flags_are_the_documented_ones_and_few():
             "--trust-remote-code",
             "--checkpoints",
             "--controls",
+            "--frame-store",
+            "--frame-store-size",
         ]
     )
 
@@ -144,7 +146,7 @@ MISTAKES = {
     ),
     "frames and fps": (1, ("--tasks", "videomme", "--frames", "2", "--fps", "1"), "exclude each other"),
     "a cap without a rate": (1, ("--tasks", "videomme", "--max-frames", "2"), "--max-frames goes with --fps"),
-    "a word for a number": (1, ("--tasks", "videomme", "--frames", "many"), "invalid int value: 'many'"),
+    "a word for a number": (1, ("--tasks", "videomme", "--frames", "many"), "'many': give a whole number"),
     "unknown sampler": (
         1,
         ("--tasks", "videomme", "--sampler", "x"),

@@ -1,4 +1,4 @@
-"""`kangaroo-eval data [ls|verify|mini|exam] [TASK...]`: before any model loads."""
+"""`kangaroo-eval data [ls|verify|mini|exam|frames] [TASK...]`: before any model loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Video
 
-ACTIONS = ("ls", "verify", "mini", "exam")
+ACTIONS = ("ls", "verify", "mini", "exam", "frames")
 
 
 def command(options: argparse.Namespace) -> int:
@@ -24,6 +24,8 @@ def command(options: argparse.Namespace) -> int:
     root = data_root(options)
     if options.action == "exam":
         return _exam(root, split(options.task), quiet=options.quiet)
+    if options.action == "frames":
+        return _frames(options)
     broken = 0
     for name in split(options.task) or task_names():
         task = get_task(name)
@@ -60,6 +62,45 @@ def _exam(root: Path | None, tasks: Sequence[str], *, quiet: bool) -> int:
 
         print(make_exam(root, progress=tell))
     return 0
+
+
+def _frames(options: argparse.Namespace) -> int:
+    """Decode what a later run will want into the frame store; exit 3 where a video gives no frames, 6 where one is missing."""
+    from tqdm import tqdm
+
+    from kangaroo_eval.plan import RunConfig, make_plan
+    from kangaroo_eval.runner import loaded
+    from kangaroo_eval.stocking import stock
+
+    names = split(options.task)
+    if not names:
+        raise UserError("data frames: name the tasks, such as data frames videomme --frames 64")
+    config = RunConfig(
+        tasks=names,
+        model=options.model,
+        frames=max(options.frames) if options.frames else None,
+        sampler=options.sampler,
+        data=options.data,
+        data_root=data_root(options),
+        cache=cache_dir(),
+        workers=options.workers,
+        frame_store="exact" if options.frame_store is None else options.frame_store,
+        frame_store_size=options.frame_store_size,
+        also_frames=tuple(count for count in options.frames or () if count != max(options.frames)),
+    )
+    if config.frame_store == "off":
+        raise UserError("data frames --frame-store off: choose exact or near")
+    plans = make_plan(config)
+    with loaded(config, None) as model, tqdm(unit="video", disable=True if options.quiet else None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            options.interruption.check()
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = stock(plans, config, model, tell)
+    print(found)
+    return 3 if found.failed else 0
 
 
 def _verify(task: Task, found: Located) -> bool:

@@ -125,7 +125,12 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     add("--model-args", "-a", default="", metavar="K=V,...", help="options of the model")
     add(
-        "--frames", "--nframes", "--max-frames-num", type=int, metavar="N", help="frames a video (the task's)"
+        "--frames",
+        "--nframes",
+        "--max-frames-num",
+        type=_counts,
+        metavar="N[,M...]",
+        help="frames a video (the task's); several numbers are a sweep, which decodes once",
     )
     add("--fps", type=float, metavar="F", help="frames by rate instead")
     add("--max-frames", type=int, metavar="N", help="the cap of --fps")
@@ -177,9 +182,31 @@ def _run(parser: argparse.ArgumentParser) -> None:
     add(
         "--full-hash", action="store_true", help="name the model by every byte of its weights, not by samples"
     )
+    _store(parser)
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Numbers of frames, each once, in their order."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give a whole number, or several with commas between"
+        ) from None
+
+
+def _store(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--frame-store",
+        metavar="FORM",
+        help="keep decoded frames for later runs: exact, near (JPEG, a fifth of the space) or off (default; a sweep and a "
+        "series keep theirs while they run)",
+    )
+    add("--frame-store-size", type=float, default=50.0, metavar="GB", help="of the frame store at most (50)")
 
 
 def _watch(parser: argparse.ArgumentParser) -> None:
@@ -316,8 +343,20 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", default="ls", help="ls, verify, mini or exam")
-    parser.add_argument("task", nargs="*", help="tasks (default: all)")
+    add = parser.add_argument
+    add("action", nargs="?", default="ls", help="ls, verify, mini, exam or frames")
+    add("task", nargs="*", help="tasks (default: all; frames: name some)")
+    add(
+        "--model",
+        "-M",
+        default="kangaroo-tiny",
+        metavar="NAME[:ARG]",
+        help="frames: the model that will be run, for the size of its frames",
+    )
+    add("--frames", type=_counts, metavar="N[,M...]", help="frames: of a video (the task's)")
+    add("--sampler", default="uniform", help="frames: uniform, endpoints or official")
+    add("--workers", type=int, metavar="N", help="frames: decode processes (default: one a core)")
+    _store(parser)
     _where(parser)
     _common(parser)
 

@@ -23,6 +23,10 @@ def command(options: argparse.Namespace) -> int:
         from kangaroo_eval.cli import series
 
         return series.command(options)
+    if len(options.frames or ()) > 1:
+        from kangaroo_eval.cli import sweep
+
+        return sweep.command(options)
     config = make_config(options)
     if options.dry_run:
         print(dry_run(config))
@@ -54,7 +58,7 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         tasks=split(options.tasks),
         model=options.model,
         model_args=pairs(options.model_args),
-        frames=options.frames,
+        frames=one_count(options),
         fps=options.fps,
         max_frames=options.max_frames,
         sampler=options.sampler,
@@ -79,8 +83,19 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         trust_remote_code=options.trust_remote_code,
         controls=_controls(options.controls),
         judge=judge(options),
+        frame_store=options.frame_store or "off",
+        frame_store_size=options.frame_store_size,
         command=tuple(options.command_line),
     )
+
+
+def one_count(options: argparse.Namespace) -> int | None:
+    """The number of frames asked for. UserError for several, where these are no sweep."""
+    if len(options.frames or ()) > 1:
+        raise UserError(
+            f"--frames {','.join(map(str, options.frames))}: several numbers are a sweep of one model; give one here"
+        )
+    return options.frames[0] if options.frames else None
 
 
 def _controls(names: list[str] | None) -> tuple[str, ...]:
@@ -148,6 +163,7 @@ class Bars:
         self._options = options
         self._bar: Any = None
         self._task = ""
+        self._done = 0
 
     def __enter__(self) -> Callable[[Progress], None]:
         return self._told
@@ -164,7 +180,8 @@ class Bars:
     def _draw(self, progress: Progress) -> None:
         from tqdm import tqdm
 
-        if progress.task != self._task:
+        # A sweep has the same task again, from its beginning.
+        if progress.task != self._task or progress.done <= self._done:
             if self._bar is not None:
                 self._bar.close()
             first = progress.done - 1
@@ -179,5 +196,6 @@ class Bars:
                 mininterval=wait,
             )
             self._task = progress.task
+        self._done = progress.done
         self._bar.set_postfix(coverage=f"{100 * progress.answered / progress.done:.1f}%", refresh=False)
         self._bar.update(1)

@@ -61,6 +61,7 @@ def _run(options: argparse.Namespace, batches: Iterable[list[Path]], parent: Pat
     from kangaroo_eval.report import text_tables
     from kangaroo_eval.report.series import table
     from kangaroo_eval.series import Series, evaluate
+    from kangaroo_eval.sweep import own_store
 
     if ":" in options.model:
         raise UserError(
@@ -73,7 +74,9 @@ def _run(options: argparse.Namespace, batches: Iterable[list[Path]], parent: Pat
     )
     config = make_config(options)
     series = Series(output)
-    with Bars(options) as tell:
+    # Whoever watches ends it by Ctrl-C, and would not expect to find frames there.
+    own = own_store(config, output, wanted=options.frame_store is None, keep_broken=not show_each)
+    with own as config, Bars(options) as tell:
         for folders in batches:
             for folder in evaluate(series, folders, config, kind, tell):
                 if show_each and folder in series.results and not options.quiet:

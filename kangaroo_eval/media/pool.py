@@ -60,7 +60,7 @@ def decode_ahead(
 def _inline(jobs: Iterable[Job], threads: int) -> Generator[Decoded, None, None]:
     for job in jobs:
         done = do(job, threads)
-        yield Decoded(job, done.frames, done.view, done.error, done.seconds, done.seconds)
+        yield Decoded(job, done.frames, done.view, done.error, done.seconds, done.seconds, done.stored)
 
 
 def _pooled(
@@ -113,7 +113,9 @@ def _in_order(jobs: Iterator[Job], todo: queue.SimpleQueue[_Slot | None], ahead:
             )
         # The worker that this job freed must not idle while the model looks at it.
         fill()
-        yield Decoded(slot.job, result.frames, result.view, result.error, result.seconds, waited)
+        yield Decoded(
+            slot.job, result.frames, result.view, result.error, result.seconds, waited, result.stored
+        )
         # This frame must not keep one video's pixels while the next is waited for.
         del slot, result
 

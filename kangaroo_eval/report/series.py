@@ -1,4 +1,4 @@
-"""The table of a series of checkpoints."""
+"""The table of a series of runs: over checkpoints, or over numbers of frames."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from kangaroo_eval.report.published import BOLD
 from kangaroo_eval.report.tables import Marked, Table, shown
 
 
-def table(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """One line a checkpoint, in the order given, with both readers' scores of every task; the best ones are marked."""
+def table(runs: Sequence[tuple[str, Mapping[str, Any]]], over: str = "checkpoint") -> Table:
+    """One line a run (a checkpoint, or whatever the runs differ in), in the order given, with both readers' scores of every
+    task; the best ones are marked."""
     tasks = list(dict.fromkeys(name for _, run in runs for name in run["tasks"]))
     columns = [(name, reader) for name in tasks for reader in ("official", "careful")]
     found = {
@@ -38,9 +39,11 @@ def table(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     labels = {
         name: next(run["tasks"][name]["label"] for _, run in runs if name in run["tasks"]) for name in tasks
     }
-    header = ["checkpoint", *(f"{labels[task]} {reader}" for task, reader in columns), "coverage"]
+    header = [over, *(f"{labels[task]} {reader}" for task, reader in columns), "coverage"]
     notes = [
-        "±: standard error, clustered by video. Whether two checkpoints differ is for `kangaroo-eval compare` to say, "
+        "±: standard error, clustered by video. Whether two runs differ is for `kangaroo-eval compare` to say, "
         "which pairs their answers."
     ]
-    return Table("Scores over checkpoints", header, rows, notes)
+    return Table(
+        f"Scores over {over}s" if over == "checkpoint" else f"Scores over {over}", header, rows, notes
+    )
