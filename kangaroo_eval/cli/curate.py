@@ -71,7 +71,7 @@ def annotate(options: argparse.Namespace) -> int:
             f"{len(rows)} videos, {len(found) - len(errors)} clips, {len(errors)} that cannot be read: {out}"
         )
         for row in errors[:5]:
-            print(f"  {row['id']}: {row['error']['message']}")
+            print(f"  {' '.join(str(row['id']).split())}: {row['error']['message']}")
     return 0
 
 

@@ -115,13 +115,16 @@ def write(path: Path, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
     # the shard's values would differ from shard to shard.
     table = pa.table(
         {
-            "id": pa.array([str(row["id"]) for row in rows], pa.string()),
-            "row": pa.array([json.dumps(row, ensure_ascii=False) for row in rows], pa.string()),
+            "id": pa.array([_utf8(str(row["id"])) for row in rows], pa.string()),
+            "row": pa.array([_utf8(json.dumps(row, ensure_ascii=False)) for row in rows], pa.string()),
         }
     ).replace_schema_metadata({_KEY: json.dumps(dict(metadata))})
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Through memory, which a shard takes little of: pyarrow's own errors of a disk are long and name the part.
+    whole = pa.BufferOutputStream()
+    pq.write_table(table, whole, compression="zstd")
     try:
-        pq.write_table(table, part, compression="zstd")
+        part.write_bytes(whole.getvalue())
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -129,6 +132,11 @@ def write(path: Path, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
         raise RunFailed(
             f"{path} cannot be written: {error.strerror or error}; what is done stays, and the same command goes on"
         ) from error
+
+
+def _utf8(text: str) -> str:
+    """The text with half a sign (of a file's name that is not UTF-8) as its escape, which in JSON is that half again."""
+    return text.encode("utf-8", errors="backslashreplace").decode()
 
 
 def read(path: Path) -> list[Row]:

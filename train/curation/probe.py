@@ -22,7 +22,7 @@ class Probe:
     longest: float = 6 * 3600.0
     largest: int = 8192
     name: ClassVar[str] = "probe"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -43,19 +43,26 @@ class Probe:
                 **row,
                 "duration": round(info.duration, 3),
                 "frames": info.total,
-                "fps": round(info.fps, 3),
+                # Of a frame an hour too something is left.
+                "fps": round(info.fps, 3) or float(f"{info.fps:.3g}"),
                 "width": info.width,
                 "height": info.height,
                 "codec": info.codec,
                 "bytes": os.path.getsize(row["path"]),
-                "flags": _flags(info),
+                "flags": _flags(info, row["path"]),
             }
         ]
 
 
-def _flags(info: Info) -> list[str]:
+_HDR = {16: "PQ", 18: "HLG"}
+"""Transfer curves of ITU-T H.273 whose luma is not that of other videos: pixels are taken as they are stored."""
+
+
+def _flags(info: Info, path: str) -> list[str]:
     """What one may want to know of a file before it is used."""
     import numpy as np
+
+    from kangaroo_eval.media.container import open_video
 
     found = []
     steps = np.diff(info.times)
@@ -67,6 +74,13 @@ def _flags(info: Info) -> list[str]:
         found.append("cut_short")
     if info.height > info.width:
         found.append("upright")
+    container, stream = open_video(path)
+    with container:
+        if stream.codec_context.color_trc in _HDR:
+            found.append("hdr")
+        stored = stream.codec_context.width, stream.codec_context.height
+        if stored == (info.height, info.width) and info.height != info.width:
+            found.append("turned")
     return found
 
 

@@ -6,6 +6,8 @@ Times stay true: each frame keeps the second at which it was on screen, counted 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -15,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from kangaroo_eval.errors import RunFailed
 from kangaroo_eval.train.curation.probe import fitted
 from kangaroo_eval.train.curation.stage import Row
 from kangaroo_eval.types import Video
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 
 _BASE = Fraction(1, 90000)
 _CHUNK = 64
+_DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR),
+}
+"""What goes wrong with writing. Videos that cannot be read are MediaErrors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +64,16 @@ class Resample:
         try:
             self._write(part, video, info)
             os.replace(part, path)
+        except OSError as error:
+            if error.errno in _DISK:
+                # No video's fault: as a row's error it would count as done.
+                raise RunFailed(
+                    f"{path} cannot be written: {error.strerror}; what is done stays, and the same command goes on"
+                ) from error
+            raise
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
         origin = {"path": row["path"], "start": row.get("start"), "end": row.get("end")}
         kept = {key: value for key, value in row.items() if key not in ("start", "end")}
         return [{**kept, "path": str(path), "duration": round(info.duration, 3), "origin": origin}]
@@ -106,4 +122,4 @@ def _frames(
 def file_name(identity: str) -> str:
     """A file's name for a clip's id, which may hold anything: readable, and different for different ids."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", identity).strip("-.")[:80]
-    return f"{readable or 'clip'}-{hashlib.blake2b(identity.encode(), digest_size=4).hexdigest()}.mp4"
+    return f"{readable or 'clip'}-{hashlib.blake2b(identity.encode(errors='surrogateescape'), digest_size=4).hexdigest()}.mp4"

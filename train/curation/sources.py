@@ -36,7 +36,7 @@ def read_source(source: Path, root: Path | None = None, kind: Kind = VIDEOS) -> 
         found = [
             {"id": path.relative_to(source).as_posix(), "path": str(path)}
             for path in sorted(source.rglob("*"))
-            if path.suffix.lower() in kind.endings and path.is_file()
+            if path.suffix.lower() in kind.endings and (path.is_file() or _leads_nowhere(path))
         ]
     elif source.is_file():
         found = list(_listed(source, root or source.parent, kind))
@@ -47,6 +47,11 @@ def read_source(source: Path, root: Path | None = None, kind: Kind = VIDEOS) -> 
     if not found:
         raise DataError(f"{source}: no {kind.name} in it (files ending in {', '.join(sorted(kind.endings))})")
     return found
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """A link whose file is absent (not fetched, or lost) is a video that cannot be read, and not none."""
+    return path.is_symlink() and not path.exists()
 
 
 def _listed(source: Path, root: Path, kind: Kind) -> Iterator[Row]:
