@@ -299,13 +299,16 @@ def test_names_of_all_kinds_are_written_anew_within_the_folder(folder, tmp_path)
 # Sizes and lengths
 
 
+# What getrusage tells of a process is never less than what the one had that started it.
 MEASURED = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from kangaroo_eval.cli.curate import main
 code = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 sys.exit(code)
 """
+ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where memory is told is Linux's")
 
 
 def measured(*words):
@@ -318,6 +321,7 @@ def measured(*words):
 
 
 @pytest.mark.slow
+@ON_LINUX
 def test_frames_of_8k_are_scored_in_bounded_memory(tmp_path):
     picture = np.tile(np.linspace(0, 255, 7680).astype(np.uint8)[None, :, None], (4320, 1, 3))
     options = {"preset": "ultrafast", "threads": "1", "rc-lookahead": "0"}
@@ -328,10 +332,11 @@ def test_frames_of_8k_are_scored_in_bounded_memory(tmp_path):
     assert (row["width"], row["height"], row["frames"]) == (7680, 4320, 2)
     assert row["scores"]["luma"] == pytest.approx(127, abs=3)
     # A frame is 47 MiB as it is stored and 95 as RGB, and decoders hold several.
-    assert most < 1200
+    assert most < 1200, f"{most:.0f} MiB"
 
 
 @pytest.mark.slow
+@ON_LINUX
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_a_film_of_a_hundred_hours_is_cut_and_scored_in_bounded_memory(ending, tmp_path):
     (tmp_path / "v").mkdir()
