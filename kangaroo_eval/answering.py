@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kangaroo_eval import journal
@@ -19,13 +19,14 @@ from kangaroo_eval.foreign import (
     raise_interrupt,
     trace_of,
 )
+from kangaroo_eval.grouping import by_video, file_bytes, repeated
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, ask, store_of
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.record import frame_spec
 from kangaroo_eval.streak import Streak
-from kangaroo_eval.types import Failure, Frames, Request, Response, Sample, Video
+from kangaroo_eval.types import Failure, Frames, Request, Response, Sample
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,10 @@ class Answering:
         config: RunConfig,
         model: Model,
         progress: Callable[[Progress], None] | None,
+        decode: Callable[[Iterable[Job]], Iterator[Decoded]] | None = None,
     ) -> None:
+        """`decode`: from jobs to what became of each, in their order (None: `decode_ahead`, as the configuration says)."""
+        self.decode = decode
         self.plan = plan
         self.config = config
         self.model = model
@@ -90,7 +94,7 @@ class Answering:
             before = answered.get(sample.id)
             if before is None:
                 continue
-            now = sizes.setdefault(sample.video.path, _bytes(sample.video))
+            now = sizes.setdefault(sample.video.path, file_bytes(sample.video))
             if now is not None and now != before:
                 raise UserError(
                     f"{sample.video.path} has {now} bytes, but had {before} when {sample.id} was answered: the "
@@ -177,10 +181,13 @@ class Answering:
 
     def _failed(self, request: Request, decoded: Decoded, status: str, kind: str, message: str) -> None:
         self._write(self._line(request, decoded, status, error={"type": kind, "message": message}))
+        self._count_failure(request.id, kind, message)
+
+    def _count_failure(self, sample: str, kind: str, message: str) -> None:
         # What failed in an earlier call already may fail for ever, of a model that answers everything else.
-        known = request.id in self.failed_before and self.answered > 0
+        known = sample in self.failed_before and self.answered > 0
         says_nothing = kind == UNSUPPORTED or known
-        self.streak.end(request.id, answered=None if says_nothing else False)
+        self.streak.end(sample, answered=None if says_nothing else False)
         if self.streak.broken and self.broken is None:
             # Told when the model has answered what it has: that may be paid for.
             self.broken = RunFailed(
@@ -200,23 +207,28 @@ class Answering:
 
     def _make_requests(self) -> Iterator[Request]:
         # What the model could not answer before comes last: it says the least of whether the model works now.
-        groups = sorted(_by_video(self.todo), key=self._all_failed_before)
+        groups = sorted(by_video(self.todo), key=self._all_failed_before)
         spec = frame_spec(self.config, self.plan.task, self.model)
         also = tuple(dataclasses.replace(spec, frames=count) for count in self.config.also_frames)
         store = store_of(self.config)
         workers = self.config.workers
-        videos = decode_ahead(
-            (Job(group[0].video, spec, store, also) for group in groups),
-            workers=min(len(groups), os.cpu_count() or 1) if workers is None else workers,
-            timeout=self.config.decode_timeout,
-        )
+        jobs = (Job(group[0].video, spec, store, also) for group in groups)
+        videos: Iterator[Decoded]
+        if self.decode is not None:
+            videos = self.decode(jobs)
+        else:
+            videos = decode_ahead(
+                jobs,
+                workers=min(len(groups), os.cpu_count() or 1) if workers is None else workers,
+                timeout=self.config.decode_timeout,
+            )
         try:
             for group, decoded in zip(groups, videos, strict=True):
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue
                 assert decoded.frames is not None
-                frames = _repeated(decoded.frames, self.plan.task.repeat_frames)
+                frames = repeated(decoded.frames, self.plan.task.repeat_frames)
                 for index, sample in enumerate(group):
                     if self.broken is not None:
                         return
@@ -225,7 +237,8 @@ class Answering:
                     self.streak.ask(request.id, self.plan.video_key(sample))
                     yield request
         finally:
-            videos.close()
+            if isinstance(videos, Generator):
+                videos.close()
 
     def _all_failed_before(self, group: Sequence[Sample]) -> bool:
         return all(sample.id in self.failed_before for sample in group)
@@ -260,16 +273,18 @@ class Answering:
         assert decoded.error is not None
         log.warning("%s: %s", decoded.error.status, decoded.error.message)
         for sample in group:
-            self._write(
-                {
-                    **_EMPTY,
-                    "id": sample.id,
-                    "video": self.plan.video_key(sample),
-                    "status": decoded.error.status,
-                    "attempt": self.attempts[sample.id] + 1,
-                    "error": {"type": decoded.error.status, "message": decoded.error.message},
-                }
-            )
+            self._write(self._without_answer(sample, decoded.error.status, *decoded.error))
+
+    def _without_answer(self, sample: Sample, status: str, kind: str, message: str) -> dict[str, Any]:
+        """The line of a question that no model was asked."""
+        return {
+            **_EMPTY,
+            "id": sample.id,
+            "video": self.plan.video_key(sample),
+            "status": status,
+            "attempt": self.attempts[sample.id] + 1,
+            "error": {"type": kind, "message": message},
+        }
 
     def _take(self, response: Response | Failure) -> None:
         """Journal what the model made of one of the requests that it has."""
@@ -332,7 +347,7 @@ class Answering:
             "error": error,
             "frames_in_video": request.frames.total,
             "frames_absent": request.frames.absent,
-            "video_bytes": _bytes(request.video),
+            "video_bytes": file_bytes(request.video),
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
             **({"frames_stored": True} if decoded.stored else {}),
@@ -345,17 +360,6 @@ class Answering:
         self.answered += line["status"] == "ok"
         if self.progress:
             self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
-
-
-def _repeated(frames: Frames, times: int) -> Frames:
-    """Every frame `times` times in a row: 1, 1, 2, 2, ..."""
-    if times == 1:
-        return frames
-    return dataclasses.replace(
-        frames,
-        pixels=frames.pixels.repeat(times, axis=0),
-        times=tuple(time for time in frames.times for _ in range(times)),
-    )
 
 
 _EMPTY: Mapping[str, Any] = {
@@ -376,23 +380,5 @@ _EMPTY: Mapping[str, Any] = {
 }
 
 
-def _bytes(video: Video) -> int | None:
-    """Size of the video file: a resumed run notices by it that a file was exchanged."""
-    try:
-        return None if video.frames_dir else os.path.getsize(video.path)
-    except OSError:
-        return None
-
-
 def _key_of(request: Request, plan: TaskPlan) -> str:
     return plan.video_key(Sample(request.id, request.video, ""))
-
-
-def _by_video(samples: Sequence[Sample]) -> list[list[Sample]]:
-    groups: list[list[Sample]] = []
-    for sample in samples:
-        if groups and groups[-1][0].video == sample.video:
-            groups[-1].append(sample)
-        else:
-            groups.append([sample])
-    return groups

@@ -42,7 +42,8 @@ class RunConfig:
     its weights, `trust_remote_code` lets it run code from its own repository; `shuffle_options` has the options of every
     question in another order, `controls` further runs beside this one (`controls.CONTROLS`); `frame_store` keeps decoded frames ("off", or a form of
     `media.store`), up to `frame_store_size` gigabytes, in `frame_store_folder` (None: in the cache), those of `also_frames`
-    frames a video too; `command` is the command line for the run record."""
+    frames a video too; `ray` is the address of a cluster to run on ("": this machine), `gpus` how many models are loaded there,
+    `gpus_per_model` how many GPUs each of them has; `command` is the command line for the run record."""
 
     tasks: tuple[str, ...]
     model: str = "kangaroo-tiny"
@@ -77,6 +78,9 @@ class RunConfig:
     frame_store_size: float = 50.0
     frame_store_folder: Path | None = None
     also_frames: tuple[int, ...] = ()
+    ray: str | None = None
+    gpus: int | None = None
+    gpus_per_model: int = 1
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +93,10 @@ class RunConfig:
         _at_least_one("--batch-size", self.batch_size)
         self._check_frame_flags()
         store_of(self)
+        _at_least_one("--gpus", self.gpus)
+        _at_least_one("--gpus-per-model", self.gpus_per_model)
+        if self.on_cluster and self.controls:
+            raise UserError("--controls and --ray or --gpus: run the controls without these")
         if self.on_missing not in ON_MISSING:
             raise UserError(f"--on-missing {self.on_missing!r}: choose one of {', '.join(ON_MISSING)}")
         check_share(self.min_coverage)
@@ -100,6 +108,11 @@ class RunConfig:
             raise UserError(f"--decode-timeout {self.decode_timeout}: give seconds above 0")
         if self.workers is not None and self.workers < 0:
             raise UserError(f"--workers {self.workers}: give 0 (decode in this process) or more")
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether models are loaded by workers and not here."""
+        return self.ray is not None or self.gpus is not None
 
     def _check_frame_flags(self) -> None:
         if self.sampler not in SAMPLERS:

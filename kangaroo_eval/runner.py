@@ -17,6 +17,7 @@ from kangaroo_eval.endpoint import Endpoint
 from kangaroo_eval.errors import UserError, one_line
 from kangaroo_eval.foreign import facts_of
 from kangaroo_eval.journal import RunDir
+from kangaroo_eval.loading import load
 from kangaroo_eval.plan import (
     RunConfig,
     TaskPlan,
@@ -28,7 +29,7 @@ from kangaroo_eval.plan import (
 )
 from kangaroo_eval.protocols import Closable, Continuing, Informed, Model
 from kangaroo_eval.record import make_record, model_protocol, recorded_protocol, told_by
-from kangaroo_eval.registry import check_model, checked_model, load_model
+from kangaroo_eval.registry import check_model, checked_model
 from kangaroo_eval.rescore import refresh_stale, write_scores
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _answer_and_score(
                 if isinstance(answers, Informed):
                     with _blamed(answers, "study"):
                         answers.study(plan.task.name, plan.everything)
-                Answering(directory, plan, config, answers, progress).finish()
+                answering = _dispatch() if config.on_cluster else Answering
+                answering(directory, plan, config, answers, progress).finish()
         finally:
             # What a model learns only by being used: tokens and cost of a server, the frames that were really seen.
             try:
@@ -246,10 +248,20 @@ def _blamed(model: object, method: str) -> Iterator[None]:
 @contextlib.contextmanager
 def loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
     """The model given, or the one that the configuration names: what is loaded here is closed here."""
+    if config.on_cluster:
+        if model is not None:
+            raise UserError(
+                "a model that is loaded here cannot be on a cluster: give its name, or leave --ray and --gpus out"
+            )
+        from kangaroo_eval.fleet import fleet
+
+        with fleet(config) as model:
+            yield model
+        return
     if model is not None:
         yield model
         return
-    model = _load(config)
+    model = load(config)
     try:
         yield model
     finally:
@@ -258,6 +270,12 @@ def loaded(config: RunConfig, model: Model | None) -> Iterator[Model]:
                 model.close()
             except Exception as error:  # noqa: BLE001 - foreign code, and every answer is on disk
                 log.warning("%s: closing it failed: %s", model.name, one_line(error))
+
+
+def _dispatch() -> type[Answering]:
+    from kangaroo_eval.fleet import Dispatch
+
+    return Dispatch
 
 
 def _judges(config: RunConfig, plans: Sequence[TaskPlan]) -> dict[str, Endpoint]:
@@ -277,20 +295,6 @@ def _bar(plan: TaskPlan, progress: Callable[[Progress], None] | None) -> judge.P
     if progress is None:
         return None
     return lambda done, total: progress(Progress(f"{plan.label} judge", done, total, done))
-
-
-def _load(config: RunConfig) -> Model:
-    return load_model(
-        config.model,
-        device=config.device,
-        dtype=config.dtype,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        # Only what is asked for: a third party's loader need not know them.
-        **({"full_hash": True} if config.full_hash else {}),
-        **({"trust_remote_code": True} if config.trust_remote_code else {}),
-        **config.model_args,
-    )
 
 
 def _write_report(found: Results) -> None:

@@ -47,7 +47,9 @@ def evaluate(
     for count in (largest, *others):
         dataclasses.replace(config, frames=count)
     output = config.output or sweep_output(config)
-    with own_store(config, output, wanted=keep_frames) as stored, loaded(stored, model) as shared:
+    # On a cluster each run has its workers, who load it themselves.
+    one = contextlib.nullcontext(model) if config.on_cluster else loaded(config, model)
+    with own_store(config, output, wanted=keep_frames) as stored, one as shared:
         results = {}
         for count in (largest, *others):
             own = dataclasses.replace(

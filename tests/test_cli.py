@@ -104,6 +104,9 @@ def test_the_run_flags_are_the_documented_ones_and_few():
             "--controls",
             "--frame-store",
             "--frame-store-size",
+            "--ray",
+            "--gpus",
+            "--gpus-per-model",
         ]
     )
 

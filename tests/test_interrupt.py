@@ -213,7 +213,7 @@ def test_the_command_ends_with_130_whatever_became_of_the_interrupt(data, monkey
 
 @pytest.mark.parametrize("blow", [send, as_lock, as_user_error, as_full_disk])
 def test_so_it_does_while_the_model_loads(data, monkeypatch, capsys, blow):
-    monkeypatch.setattr(runner, "_load", lambda config: blow())
+    monkeypatch.setattr(runner, "load", lambda config: blow())
     assert main(command(data)) == 130
     told = capsys.readouterr().err
     assert told.count(SAID) == 1 and "Traceback" not in told and "library" not in told

@@ -183,6 +183,17 @@ def _run(parser: argparse.ArgumentParser) -> None:
         "--full-hash", action="store_true", help="name the model by every byte of its weights, not by samples"
     )
     _store(parser)
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="on a Ray cluster, a model on each GPU (no address: on this machine)",
+    )
+    add("--gpus", type=int, metavar="N", help="load N models there, one a GPU (default: all)")
+    add(
+        "--gpus-per-model", type=int, default=1, metavar="N", help="for models that one GPU does not hold (1)"
+    )
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)

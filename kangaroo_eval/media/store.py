@@ -2,7 +2,7 @@
 
 One file for each video and frame formula, known by the video's content and not by its name; it appears by an atomic rename,
 so any number of processes may share a store, and one that is damaged is not there. Two forms, by what
-`tests/bench/bench_store.py` prints: "exact" keeps every bit (zstd) and is read in a fifth of the time; "near" (JPEG without
+`tests/bench/bench_store.py` prints: "exact" keeps every bit (zstd) and is read in a third of the time; "near" (JPEG without
 colour subsampling, at the highest quality) takes a fifth of the space, and whoever runs with it sees those pixels from
 the first run on, so that a later one gives the same answers.
 """

@@ -8,23 +8,17 @@ them. What is done is known by the shards' files alone, so that a run goes on in
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
 import sys
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from kangaroo_eval.errors import RunFailed, UserError, first_line, one_line
+from kangaroo_eval.cluster import check_ray, connected, raised_there
+from kangaroo_eval.errors import UserError
 from kangaroo_eval.train.curation.engine import Job, Shard, one_thread
 from kangaroo_eval.train.curation.workers import Died, through
 
 _STORE = 200 * 2**20
 """Bytes of a local cluster's object store: rows are small, and Ray would take a third of the memory."""
-_PATIENCE = 10.0
-"""Seconds for a cluster's machine to answer."""
 
 
 class OnRay:
@@ -35,10 +29,7 @@ class OnRay:
     def __init__(self, workers: int, address: str | None = None) -> None:
         if workers < 1:
             raise UserError(f"{workers} workers: give 1 or more")
-        try:
-            import ray  # noqa: F401
-        except ImportError as error:
-            raise UserError('no Ray here: pip install "kangaroo-eval[ray]"') from error
+        check_ray()
         self.workers = workers
         self.address = address
 
@@ -46,58 +37,8 @@ class OnRay:
         """See `engine.Executor`. RunFailed where the cluster cannot be reached."""
         if not todo:
             return
-        with _cluster(self.address, self.workers):
+        with connected(self.address, cpus=self.workers, memory=_STORE):
             yield from through(job, todo, self.workers, _Hired)
-
-
-@contextlib.contextmanager
-def _cluster(address: str | None, workers: int) -> Iterator[None]:
-    """Within, Ray is connected; what was begun here is ended."""
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        with _own_signals():
-            _connect(address, workers)
-    except (OSError, RuntimeError, ValueError) as error:
-        where = "on this machine" if address is None else f"at {address!r}"
-        raise RunFailed(
-            f"no Ray cluster {where}: {first_line(error)}; see to `ray status`, or use --workers without --ray"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str | None, workers: int) -> None:
-    """ConnectionError, or whatever else Ray raises, where there is no cluster."""
-    import ray
-
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address is None:
-        # Nothing is told to Ray's makers of what runs here.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init("local", num_cpus=workers, object_store_memory=_STORE, include_dashboard=False, **quiet)
-        return
-    # Ray itself tries for minutes.
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-    ray.init(address, **quiet)
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, and this program's way of ending at it would be lost."""
-    kept = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if kept is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, kept)
 
 
 class _Actor:
@@ -131,7 +72,7 @@ class _Hired:
         try:
             return ray.get(self._actor.call.remote(function, arguments))
         except RayTaskError as error:
-            raise _reason(error) from None
+            raise raised_there(error, "a Ray worker cannot begin") from None
         except RayError as error:
             raise Died from error
 
@@ -140,17 +81,3 @@ class _Hired:
         import ray
 
         ray.kill(self._actor)
-
-
-def _reason(error: Any) -> Exception:
-    """What a stage raised, without Ray's wrapping. RunFailed where Ray did not come as far as to call it."""
-    from ray.exceptions import RayError
-
-    cause = error.cause
-    if isinstance(cause, Exception) and not isinstance(cause, RayError):
-        return cause
-    said = [line for line in str(cause).splitlines() if line.strip()]
-    return RunFailed(
-        f"a Ray worker cannot begin: {said[-1].strip() if said else one_line(error)}; "
-        "have the same kangaroo-eval installed on every machine of the cluster"
-    )
