@@ -351,6 +351,7 @@ class Answering:
             "decode_seconds": round(decoded.decode_seconds, 6),
             "wait_seconds": round(decoded.wait_seconds, 6),
             **({"frames_stored": True} if decoded.stored else {}),
+            **({"phases": _rounded(response.phases)} if response and response.phases else {}),
             **({"subtitle_cues": len(decoded.view.cues)} if self.plan.subtitles and decoded.view else {}),
         }
 
@@ -360,6 +361,10 @@ class Answering:
         self.answered += line["status"] == "ok"
         if self.progress:
             self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
+
+
+def _rounded(phases: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(seconds, 6) for name, seconds in phases.items()}
 
 
 _EMPTY: Mapping[str, Any] = {

@@ -9,19 +9,18 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from kangaroo_eval.answering import Answering
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.foreign import facts_of
-from kangaroo_eval.journal import RunDir
 from kangaroo_eval.loading import load
 from kangaroo_eval.media import Decoded, Job
 from kangaroo_eval.media.process import DecoderProcess
 from kangaroo_eval.plan import RunConfig, TaskPlan
 from kangaroo_eval.protocols import ChoiceRanker, Continuing, Informed, Model
 from kangaroo_eval.record import frame_size, keep_aspect, plain
+from kangaroo_eval.sheet import Sheet
 from kangaroo_eval.types import Sample
 
 
@@ -99,10 +98,9 @@ class Answerer:
             # What comes out of the shared memory cannot be written to, which a model may rely on for its copies.
             frames = dataclasses.replace(decoded.frames, pixels=decoded.frames.pixels.copy())
             decoded = dataclasses.replace(decoded, frames=frames, wait_seconds=began - self._idle_since)
-        sheet = _Sheet()
+        sheet = Sheet()
         own = dataclasses.replace(plan, samples=tuple(samples))
-        directory = cast(RunDir, sheet)
-        Answering(directory, own, self._config, self._model, None, lambda _: _only(decoded)).finish()
+        Answering(sheet.directory, own, self._config, self._model, None, lambda _: _only(decoded)).finish()
         self._idle_since = time.perf_counter()
         facts = facts_of(self._model)
         return Answered(sheet.lines, facts.notes, plain(facts.settings))
@@ -110,32 +108,3 @@ class Answerer:
 
 def _only(decoded: Decoded) -> Iterator[Decoded]:
     yield decoded
-
-
-class _Sheet:
-    """A run directory of one task that is kept in memory."""
-
-    path = Path(os.devnull)
-    end = 0
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def answers(self, task: str) -> _Sheet:
-        return self
-
-    def asked(self, task: str) -> _Blotter:
-        return _Blotter()
-
-    def append(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        self.lines += map(dict, lines)
-
-
-class _Blotter:
-    """What was asked is noted by the run itself."""
-
-    def read(self) -> list[dict[str, Any]]:
-        return []
-
-    def append(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        return None

@@ -74,6 +74,7 @@ def checked(response: Any) -> Response:
     if not isinstance(response, Response) or not isinstance(response.text, str):
         shown = repr(getattr(response, "text", response))[:80]
         raise TypeError(f"the model must yield a Response with a text, not {shown}")
+    phases = {str(name): float(seconds) for name, seconds in dict(response.phases).items()}
     numbers = [float(each) for each in (response.seconds, *response.frame_times)]
     if not all(map(math.isfinite, numbers)):
         raise TypeError(f"seconds and frame_times must be finite numbers, not {numbers!r:.80}")
@@ -84,6 +85,7 @@ def checked(response: Any) -> Response:
         new_tokens=None if response.new_tokens is None else int(response.new_tokens),
         seconds=numbers[0],
         guess=_guess(response),
+        phases={name: seconds for name, seconds in phases.items() if math.isfinite(seconds)},
     )
 
 

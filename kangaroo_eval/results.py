@@ -12,6 +12,7 @@ from kangaroo_eval import controls, sanity
 from kangaroo_eval.errors import RunFailed
 from kangaroo_eval.journal import (
     SCHEMA,
+    answer_lines,
     identity_text,
     last_answers,
     read_asked,
@@ -23,6 +24,7 @@ from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.scores import read_scores
 from kangaroo_eval.task import Task, one, several
+from kangaroo_eval.timing import measure, read_forecast
 from kangaroo_eval.types import Estimate, Score, ScoredSample
 
 # The default of --min-coverage, and what a number beside published ones needs whatever the threshold asked for.
@@ -292,6 +294,12 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
             "min_coverage": min_coverage,
         },
         "tasks": tasks,
+        "time": {
+            "tasks": {
+                name: measure(answer_lines(path / f"{name}.answers.jsonl")).as_json() for name in tasks
+            },
+            "forecast": read_forecast(path),
+        },
     }
     write_json(path / "results.json", results)
     return results

@@ -110,7 +110,8 @@ class Request:
 class Response:
     """A greedy answer to the request `id`. `text` excludes the prefill; `frame_times` are the frames the model
     really looked at; token counts are None where they are not known; `seconds` is this request's share of the
-    model's time. `guess` is not 0 where the answer is a
+    model's time, of which `phases` tells parts by name (`timing.PHASES`; vision and prefill are this request's share of what
+    is done once for all questions of a video). `guess` is not 0 where the answer is a
     guess among that many equally likely replies: its score is the expected one, 1 / `guess`, and no text is read."""
 
     id: str
@@ -120,6 +121,7 @@ class Response:
     new_tokens: int | None
     seconds: float
     guess: int = 0
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class KangarooModel:
     settings: Mapping[str, object] = field(init=False, repr=False)
     _video: _Video | None = field(default=None, init=False, repr=False)
     _prefix: tuple[list[int], _Video, Prefix] | None = field(default=None, init=False, repr=False)
+    _spent: dict[str, float] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         config = self.network.config
@@ -105,20 +106,22 @@ class KangarooModel:
 
     def _respond_group(self, group: list[Request]) -> Iterator[Response]:
         for run in _runs(group):
-            started = time.perf_counter()
+            started = self._now()
+            self._spent = {}
             request = run[0]
             prompts = [self._prompt(item) for item in run]
             with cpu_threads(self.threads):
                 prefix = self._read_prefix(request.frames, prompts[0].prefix)
-            shared = (time.perf_counter() - started) / len(run)
+            shared = (self._now() - started) / len(run)
+            phases = {name: seconds / len(run) for name, seconds in self._spent.items()}
             for first in range(0, len(run), self.batch_size):
                 batch = run[first : first + self.batch_size]
                 suffixes = [prompt.suffix for prompt in prompts[first : first + self.batch_size]]
                 self._note_length(prefix.length + max(map(len, suffixes)))
-                started = time.perf_counter()
+                started = self._now()
                 with cpu_threads(self.threads):
                     replies = greedy(self.network, prefix, suffixes, [item.max_new_tokens for item in batch])
-                seconds = shared + (time.perf_counter() - started) / len(batch)
+                generate = (self._now() - started) / len(batch)
                 for item, suffix, reply in zip(batch, suffixes, replies, strict=True):
                     yield Response(
                         id=item.id,
@@ -126,7 +129,8 @@ class KangarooModel:
                         frame_times=tuple(item.frames.times),
                         prompt_tokens=prefix.length + len(suffix),
                         new_tokens=len(reply),
-                        seconds=seconds,
+                        seconds=shared + generate,
+                        phases={**phases, "generate": generate},
                     )
 
     def _note_length(self, tokens: int) -> None:
@@ -153,16 +157,26 @@ class KangarooModel:
             self._prefix = None
             device = self.network.visual_tokens.device
             count = len(ids) - len(video.sequence)
+            started = self._now()
             before = self.network.embed(torch.tensor([ids[:count]], device=device))
             inputs = torch.cat([before, video.sequence[None].to(before.dtype)], 1)
             self._prefix = (ids, video, prefill(self.network, inputs))
+            self._spent["prefill"] = self._now() - started
         return self._prefix[2]
 
     def _encode(self, frames: Frames) -> _Video:
         if self._video is None or not same_frames(self._video.frames, frames):
             self.forget()
+            started = self._now()
             self._video = _Video(frames, visual_sequence(self.network, self.processor, frames))
+            self._spent["vision"] = self._now() - started
         return self._video
+
+    def _now(self) -> float:
+        """The time in seconds at which all that was asked of the device is done."""
+        if self.network.visual_tokens.device.type == "cuda":
+            torch.cuda.synchronize(self.network.visual_tokens.device)
+        return time.perf_counter()
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.tokenizer.decode(ids, skip_special_tokens=True))

@@ -65,6 +65,19 @@ WALLS = {
     "sanity": {"types", "metrics"},
     "series": {"errors", "answering", "journal", "plan", "report", "results", "runner"},
     "sweep": {"errors", "answering", "journal", "plan", "protocols", "report", "runner"},
+    "timing": set(),
+    "sheet": {"journal"},
+    "forecast": {
+        "answering",
+        "grouping",
+        "loading",
+        "media",
+        "plan",
+        "protocols",
+        "sheet",
+        "timing",
+        "types",
+    },
     "loading": {"plan", "protocols", "registry"},
     "grouping": {"types"},
     "cluster": {"errors"},
@@ -81,6 +94,7 @@ WALLS = {
         "types",
     },
     "fleet_worker": {
+        "sheet",
         "answering",
         "errors",
         "foreign",
@@ -93,14 +107,14 @@ WALLS = {
         "types",
     },
     "stocking": {"media", "plan", "protocols", "record"},
-    "results": CORE | {"data", "journal", "scores", "sanity", "controls"},
+    "results": CORE | {"data", "journal", "scores", "sanity", "controls", "timing"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign", "permutation"},
     "foreign": {"types", "errors"},
     "streak": set(),
     "answering": CORE | {"plan", "journal", "record", "foreign", "streak", "grouping"},
     "runner": CORE | RUN | {"report", "foreign", "controls", "loading", "fleet"},
     "rescore": CORE | RUN | {"report", "predictions", "permutation"},
-    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media"},
+    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media", "timing"},
     "cli": CORE
     | RUN
     | {
@@ -116,6 +130,8 @@ WALLS = {
         "series",
         "sweep",
         "stocking",
+        "forecast",
+        "timing",
     },
     "installed": {"errors"},
     "doctor": {

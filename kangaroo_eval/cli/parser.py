@@ -173,7 +173,14 @@ def _run(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="also run blind, single-frame, shuffle-frames, shuffle-options (all: every one)",
     )
-    add("--dry-run", action="store_true", help="tasks, samples, videos, missing files and frames; no model")
+    add(
+        "--dry-run",
+        nargs="?",
+        const="list",
+        metavar="HOW",
+        help="tasks, samples, videos, missing files and frames, without a model; measure: also what it will take, from three "
+        "videos a task that the model is asked about",
+    )
     add(
         "--trust-remote-code",
         action="store_true",

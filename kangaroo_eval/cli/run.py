@@ -29,8 +29,7 @@ def command(options: argparse.Namespace) -> int:
         return sweep.command(options)
     config = make_config(options)
     if options.dry_run:
-        print(dry_run(config))
-        return 0
+        return _dry_run(config, options)
     from kangaroo_eval.report import terminal
     from kangaroo_eval.report.tables import troubles
     from kangaroo_eval.results import summary
@@ -137,6 +136,27 @@ def _batch(text: str) -> int | None:
     if not text.isdecimal():
         raise UserError(f"--batch-size {text!r}: give a whole number, or auto")
     return int(text)
+
+
+def _dry_run(config: RunConfig, options: argparse.Namespace) -> int:
+    """What the run would do and, if asked, what it would take, which is also left in its directory."""
+    if options.dry_run not in ("list", "measure"):
+        raise UserError(f"--dry-run {options.dry_run!r}: give nothing, or measure")
+    print(dry_run(config), flush=True)
+    if options.dry_run == "measure":
+        from kangaroo_eval.forecast import forecast
+        from kangaroo_eval.journal import write_json
+        from kangaroo_eval.runner import default_output
+        from kangaroo_eval.timing import FORECAST
+
+        found = forecast(config)
+        print(f"\n{found}")
+        folder = config.output or default_output(config, make_plan(config))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / FORECAST, found.as_json())
+        if options.json:
+            print(json.dumps({"exit": 0, **found.as_json()}))
+    return 0
 
 
 def dry_run(config: RunConfig) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from kangaroo_eval.report.controls import controls
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
 from kangaroo_eval.report.tables import Marked, Table, breakdowns, elsewhere, overview, published_tables
+from kangaroo_eval.report.timing import timing
 
 _ANSI = {BOLD: "\x1b[1m", UNDERLINE: "\x1b[4m", GREY: "\x1b[90m"}
 _PLAIN = {BOLD: "*", UNDERLINE: "+", GREY: "-"}
@@ -35,7 +36,7 @@ def terminal(runs: Runs, *, colour: bool = False) -> str:
     marked = published_tables(many)
     tables = [*marked]
     for run in many:
-        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run)]
+        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run), *timing(run)]
     tables += [overview(run) for run in many]
     parts = [_text(table, "simple", style) for table in tables]
     if marked:
@@ -51,7 +52,7 @@ def markdown(runs: Runs) -> str:
     if tables:
         parts.append(_MARKDOWN_LEGEND)
     for run in many:
-        parts += map(_markdown, [*controls(run), *elsewhere(run), *breakdowns(run)])
+        parts += map(_markdown, [*controls(run), *elsewhere(run), *breakdowns(run), *timing(run)])
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,7 +61,7 @@ def whole(runs: Runs) -> list[Table]:
     many = as_list(runs)
     tables = [overview(run) for run in many] + published_tables(many, whole=True)
     for run in many:
-        tables += [*controls(run), *elsewhere(run), *breakdowns(run)]
+        tables += [*controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
     return tables
 
 
