@@ -8,11 +8,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.types import Cue, Sample, Score, ScoredSample, View
 
 METRICS = ("accuracy", "macro_accuracy", "judge_mean")
 TABLES = ("III", "IV", "V")
+
+
+class Pack(NamedTuple):
+    """Archives in a benchmark's repository: the files that match `pattern`.
+
+    `parts`: all of them together are one archive that was cut in pieces. `under` is where below the benchmark's folder
+    its files belong, "" for anywhere. `named`: a file is known by its name, whatever folder of the archive it is in.
+    `subtitles`: taken whole, for tasks that show them. `pickled`: Python pickles of {name: bytes of an MP4 file}.
+    """
+
+    pattern: str
+    parts: bool = False
+    under: str = ""
+    named: bool = False
+    subtitles: bool = False
+    pickled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +39,12 @@ class Source:
     data fingerprint is made of. `mini` is "module:function", called as `make(folder, parent)`, that makes a
     small copy in the same layout, or None. `hints` say how to get videos that are not in the usual download:
     the beginning of their path below the folder -> what to do.
+
+    For downloads: `hub` is the repository on the Hugging Face hub (at `revision`, None: the newest), `videos_hub` the one
+    with the videos where that is another, `packs` its archives; single files are found by their paths. `access` is what
+    has to be done before they are given out. `elsewhere` tells where annotation files are that no repository has: name ->
+    address. `kept` are the folders below $HF_HOME in which lmms-eval keeps the videos, `copies` further repositories whose
+    snapshots have the videos too.
     """
 
     folder: str
@@ -33,6 +55,13 @@ class Source:
     citation: str
     mini: str | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
+    videos_hub: str | None = None
+    packs: tuple[Pack, ...] = ()
+    access: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 class Elsewhere(NamedTuple):
@@ -213,7 +242,12 @@ def several(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 class Folder:
     """Looks files up under a benchmark's folder; each directory is listed once, so thousands of look-ups
-    cost a handful of system calls."""
+    cost a handful of system calls.
+
+    Names come out of annotation files that others wrote. One that leads out of the folder (absolute, or with a "..")
+    or that no file can have raises `DataError`: nothing outside is looked at, let alone decoded. What lies behind a
+    link within the folder is the user's own doing, and is followed.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -228,12 +262,23 @@ class Folder:
                 self._listed[directory] = frozenset()
         return name in self._listed[directory]
 
+    def _inside(self, relative: str) -> str:
+        """The name, or `DataError` where it leads out of the folder."""
+        leaves = relative.startswith("/") or (".." in relative and ".." in relative.split("/"))
+        if leaves or "\0" in relative:
+            shown = repr(relative if len(relative) <= 80 else relative[:77] + "...")
+            raise DataError(
+                f"the annotations under {self.root} name the file {shown}, which is not in that folder: mend the name"
+            )
+        return relative
+
     def first(self, *relative: str) -> str:
         """The first of these paths (relative to the folder) that exists; the first one named if none does."""
-        found = next((name for name in relative if self._has(name)), relative[0])
-        return str(self.root / found)
+        return self.find(*relative) or str(self.root / relative[0])
 
     def find(self, *relative: str) -> str | None:
         """Like `first`, but None when none of them exists."""
-        found = next((name for name in relative if self._has(name)), None)
+        # All of them before any is looked for: whether a name is refused must not hang on what is there.
+        names = [self._inside(name) for name in relative]
+        found = next((name for name in names if self._has(name)), None)
         return None if found is None else str(self.root / found)
