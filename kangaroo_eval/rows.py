@@ -3,6 +3,7 @@ its file, row and field."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -12,6 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import DataError
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A text of a file for an error line, cut short."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def said(error: BaseException) -> str:
+    """Why a file cannot be read, in a line."""
+    if isinstance(error, MemoryError):
+        return "it does not fit into the memory that this process may have"
+    return shown((str(error).splitlines() or [type(error).__name__])[0], 300)
 
 
 class Row:
@@ -27,11 +40,10 @@ class Row:
     def wrong(self, field: str, want: str) -> DataError:
         """The error that names what was found in `field` instead of `want`."""
         if field not in self._values:
-            have = ", ".join(self._values) or "none"
+            have = shown(", ".join(map(str, self._values)) or "none", 300)
             return DataError(f"{self._file}, row {self.number}: field {field!r} is missing (fields: {have})")
-        found = repr(self._values[field])
-        shown = found if len(found) <= 80 else found[:77] + "..."
-        return DataError(f"{self._file}, row {self.number}, field {field!r}: expected {want}, found {shown}")
+        found = shown(repr(self._values[field]))
+        return DataError(f"{self._file}, row {self.number}, field {field!r}: expected {want}, found {found}")
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -48,9 +60,12 @@ class Row:
     def number_of(self, field: str) -> float:
         """An int or float that is not infinite or NaN."""
         value = self._values.get(field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.wrong(field, "a number")
-        return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # A whole number of JSON may be larger than any float.
+            with contextlib.suppress(OverflowError):
+                if math.isfinite(value):
+                    return float(value)
+        raise self.wrong(field, "a number")
 
     def seconds(self, field: str) -> float:
         """A number of at least 0."""
@@ -157,7 +172,7 @@ def read_keyed(file: Path) -> Iterator[tuple[str, Row]]:
     """The rows of a .json file of the shape {key: row}, with their keys."""
     for number, (key, values) in enumerate(read_object(file).items()):
         if not isinstance(values, dict):
-            raise DataError(f"{file}, {key!r}: expected an object, found {type(values).__name__}")
+            raise DataError(f"{file}, {shown(key)!r}: expected an object, found {type(values).__name__}")
         yield key, Row(file, number, values)
 
 
@@ -167,19 +182,21 @@ def read_nested(file: Path) -> Iterator[tuple[tuple[str, str], Row]]:
     for first, groups in read_object(file).items():
         lists = groups.values() if isinstance(groups, dict) else [None]
         if not all(isinstance(rows, list) for rows in lists):
-            raise DataError(f"{file}, {first!r}: expected an object of lists of objects")
+            raise DataError(f"{file}, {shown(first)!r}: expected an object of lists of objects")
         for second, rows in groups.items():
             for number, values in enumerate(rows):
                 if not isinstance(values, dict):
-                    raise DataError(f"{file}, {first!r}, {second!r}, row {number}: expected an object")
+                    raise DataError(
+                        f"{file}, {shown(first)!r}, {shown(second)!r}, row {number}: expected an object"
+                    )
                 yield (first, second), Row(file, number, values)
 
 
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}") from error
+    except (ValueError, OSError, RecursionError, MemoryError) as error:
+        raise DataError(f"{file} cannot be read as JSON: {said(error)}") from error
 
 
 def _json_rows(file: Path, inside: str | None) -> list[Any]:
@@ -197,8 +214,8 @@ def _tsv_rows(file: Path) -> list[Any]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t", strict=True))
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as TSV: {error}") from error
+    except (ValueError, OSError, csv.Error, MemoryError) as error:
+        raise DataError(f"{file} cannot be read as TSV: {said(error)}") from error
     for number, row in enumerate(rows):
         if None in row or None in row.values():
             raise DataError(f"{file}, row {number}: not as many columns as the heading has")
@@ -209,14 +226,14 @@ def _jsonl_rows(file: Path) -> list[Any]:
     rows = []
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{file} cannot be read as text: {error}") from error
+    except (ValueError, OSError, MemoryError) as error:
+        raise DataError(f"{file} cannot be read as text: {said(error)}") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{file}, line {number} cannot be read as JSON: {error}") from error
+            except (ValueError, RecursionError, MemoryError) as error:
+                raise DataError(f"{file}, line {number} cannot be read as JSON: {said(error)}") from error
     return rows
 
 
@@ -228,6 +245,6 @@ def _parquet_rows(file: Path) -> Iterator[Any]:
         # By batches: the whole table as Python objects is many times its text.
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(1024, use_threads=False):
             yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{file} cannot be read as parquet: {reason}") from error
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        # A ValueError: a column of texts may hold bytes that are none.
+        raise DataError(f"{file} cannot be read as parquet: {said(error)}") from error
