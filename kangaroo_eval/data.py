@@ -70,18 +70,21 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
 
 def read_samples(task: Task, root: Path) -> tuple[Sample, ...]:
     """Every sample of the benchmark, in its order. A duplicate id raises `DataError` naming both rows."""
-    samples = tuple(task.read(root))
-    if not samples:
-        raise DataError(f"{task.name}: no samples in the annotations under {root}")
+    samples: list[Sample] = []
     seen: dict[str, int] = {}
-    for number, sample in enumerate(samples):
+    # As they are read: a few kilobytes of parquet can hold a row a billion times.
+    for number, sample in enumerate(task.read(root)):
         if sample.id in seen:
+            shown = sample.id if len(sample.id) <= 80 else sample.id[:77] + "..."
             raise DataError(
-                f"{task.name}: id {sample.id!r} is given twice, by rows {seen[sample.id]} and {number} of the "
+                f"{task.name}: id {shown!r} is given twice, by rows {seen[sample.id]} and {number} of the "
                 f"annotations under {root}"
             )
         seen[sample.id] = number
-    return samples
+        samples.append(sample)
+    if not samples:
+        raise DataError(f"{task.name}: no samples in the annotations under {root}")
+    return tuple(samples)
 
 
 def fingerprint(task: Task, root: Path) -> str:

@@ -245,7 +245,8 @@ def choose(samples: tuple[Sample, ...], config: RunConfig) -> tuple[Sample, ...]
 
 def _subset(samples: tuple[Sample, ...], seed: int, count: int) -> tuple[Sample, ...]:
     def order(sample: Sample) -> bytes:
-        return hashlib.sha256(f"{seed}/{sample.id}".encode()).digest()
+        # JSON lets an id hold half a sign, which UTF-8 has no form for.
+        return hashlib.sha256(f"{seed}/{sample.id}".encode(errors="surrogatepass")).digest()
 
     rank: dict[str, int] = {}
     taken: Counter[str] = Counter()

@@ -81,7 +81,9 @@ def run(folder: Path, seed: int, count: int) -> None:
     for case in corpus.annotations(seed, count, tasks, str(outside)):
         shutil.rmtree(root, ignore_errors=True)
         case.make(root)
-        print(json.dumps({"task": case.task, "what": case.name, **attempt(case.task, root)}), flush=True)
+        found = {"task": case.task, "what": case.name, **attempt(case.task, root)}
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
