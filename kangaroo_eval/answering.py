@@ -19,7 +19,7 @@ from kangaroo_eval.foreign import (
     raise_interrupt,
     trace_of,
 )
-from kangaroo_eval.grouping import by_video, file_bytes, repeated
+from kangaroo_eval.grouping import by_video, file_bytes, longest_first_at_the_end, repeated
 from kangaroo_eval.journal import RunDir
 from kangaroo_eval.media import Decoded, Job, decode_ahead
 from kangaroo_eval.plan import RunConfig, TaskPlan, ask, store_of
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # The kind of a `Failure` that says that the model cannot do what this request asks.
 UNSUPPORTED = "unsupported"
+# Videos for each decoder at a run's end that come in the order of their size.
+_TAIL = 4
 FAILED = ("request_failed", "oom")
 """The statuses that are the model's failures, and not its video's."""
 
@@ -206,24 +208,32 @@ class Answering:
             raise
 
     def _make_requests(self) -> Iterator[Request]:
+        groups = by_video(self.todo)
         # What the model could not answer before comes last: it says the least of whether the model works now.
-        groups = sorted(by_video(self.todo), key=self._all_failed_before)
+        fresh = [group for group in groups if not self._all_failed_before(group)]
+        workers = self._workers(len(groups))
+        groups = longest_first_at_the_end(fresh, _TAIL * workers if workers > 1 else 0)
+        groups += filter(self._all_failed_before, by_video(self.todo))
         spec = frame_spec(self.config, self.plan.task, self.model)
         also = tuple(dataclasses.replace(spec, frames=count) for count in self.config.also_frames)
         store = store_of(self.config)
-        workers = self.config.workers
-        jobs = (Job(group[0].video, spec, store, also) for group in groups)
+        asked: dict[int, tuple[Job, list[Sample]]] = {}
+
+        def jobs() -> Iterator[Job]:
+            for group in groups:
+                job = Job(group[0].video, spec, store, also)
+                asked[id(job)] = job, group
+                yield job
+
         videos: Iterator[Decoded]
         if self.decode is not None:
-            videos = self.decode(jobs)
+            videos = self.decode(jobs())
         else:
-            videos = decode_ahead(
-                jobs,
-                workers=min(len(groups), os.cpu_count() or 1) if workers is None else workers,
-                timeout=self.config.decode_timeout,
-            )
+            # As they are done: a video that is slow, or hangs until it is given up, does not keep the model waiting.
+            videos = decode_ahead(jobs(), workers=workers, timeout=self.config.decode_timeout, in_order=False)
         try:
-            for group, decoded in zip(groups, videos, strict=True):
+            for decoded in videos:
+                _, group = asked.pop(id(decoded.job))
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue
@@ -239,6 +249,9 @@ class Answering:
         finally:
             if isinstance(videos, Generator):
                 videos.close()
+
+    def _workers(self, videos: int) -> int:
+        return min(videos, os.cpu_count() or 1) if self.config.workers is None else self.config.workers
 
     def _all_failed_before(self, group: Sequence[Sample]) -> bool:
         return all(sample.id in self.failed_before for sample in group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kangaroo_eval.answering import Answering
@@ -100,11 +100,14 @@ class Answerer:
             decoded = dataclasses.replace(decoded, frames=frames, wait_seconds=began - self._idle_since)
         sheet = Sheet()
         own = dataclasses.replace(plan, samples=tuple(samples))
-        Answering(sheet.directory, own, self._config, self._model, None, lambda _: _only(decoded)).finish()
+        Answering(
+            sheet.directory, own, self._config, self._model, None, lambda jobs: _only(jobs, decoded)
+        ).finish()
         self._idle_since = time.perf_counter()
         facts = facts_of(self._model)
         return Answered(sheet.lines, facts.notes, plain(facts.settings))
 
 
-def _only(decoded: Decoded) -> Iterator[Decoded]:
-    yield decoded
+def _only(jobs: Iterable[Job], decoded: Decoded) -> Iterator[Decoded]:
+    for job in jobs:
+        yield dataclasses.replace(decoded, job=job)

@@ -37,3 +37,11 @@ def file_bytes(video: Video) -> int | None:
         return None if video.frames_dir else os.path.getsize(video.path)
     except OSError:
         return None
+
+
+def longest_first_at_the_end(groups: list[list[Sample]], count: int) -> list[list[Sample]]:
+    """The groups in their order, but the last `count` by the size of their video, the largest first: where many decode, none
+    is left with a long video when the others have nothing more to do."""
+    kept = max(0, len(groups) - count)
+    tail = sorted(groups[kept:], key=lambda group: -(file_bytes(group[0].video) or 0))
+    return [*groups[:kept], *tail]

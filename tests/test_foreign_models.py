@@ -171,7 +171,7 @@ def test_a_panic_costs_its_own_question(data, tmp_path):
 
 
 def test_a_model_without_a_hash_is_known_by_what_was_asked_for(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("kangaroo_eval.runner.load_model", lambda name, **options: Scripted(lambda _: "C"))
+    monkeypatch.setattr("kangaroo_eval.loading.load_model", lambda name, **options: Scripted(lambda _: "C"))
     monkeypatch.setattr("kangaroo_eval.runner.check_model", lambda name: None)
 
     def run(model, *words):

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ _BOOT = (
 
 # Seconds for a process whose pipe broke to end by itself: its own reason is the one to tell.
 _GRACE = 2.0
+# Seconds for a process that hangs to write where.
+_TOLD = 0.2
 
 
 class DecoderProcess:
@@ -57,6 +60,7 @@ class DecoderProcess:
             pickle.dump(job, process.stdin)
             process.stdin.flush()
             if not wait([process.stdout.fileno()], timeout):
+                self._tell_where()
                 self._end()
                 return _failed(name, f"decoding took longer than the time-out of {timeout:g} s", began)
             reply: Reply = pickle.load(process.stdout)
@@ -110,6 +114,12 @@ class DecoderProcess:
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise RunFailed(f"the decoder process does not start ({self._end(_GRACE)})") from error
         return process
+
+    def _tell_where(self) -> None:
+        """Have a worker that takes too long write what it is at to stderr (`worker.main`)."""
+        if self._process is not None and hasattr(signal, "SIGUSR1"):
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(_TOLD)
 
     def _end(self, grace: float = 0.0) -> str:
         """Kill the process if it still runs after `grace` seconds, forget it, and say how it ended."""

@@ -27,8 +27,8 @@ class FrameSpec:
     Either `frames` (a count, placed by `sampler`) or `fps` (a rate in frames a second, with at most
     `max_frames`). Frames come as `size` x `size` pixels, or with the video's own aspect ratio where `keep_aspect`
     (the longer side `size` pixels, or as many as the video has), through `decoder`. `size` 0 is for models that
-    look at nothing: the frames' times without pixels, and nothing is decoded. UserError names the flag that is
-    wrong.
+    look at nothing: the frames' times without pixels, and nothing is decoded. `ends` takes the first and the last of
+    those frames alone. UserError names the flag that is wrong.
     """
 
     frames: int | None = None
@@ -38,6 +38,7 @@ class FrameSpec:
     size: int = 448
     keep_aspect: bool = False
     decoder: str = "pyav"
+    ends: bool = False
 
     def __post_init__(self) -> None:
         if (self.frames is None) == (self.fps is None):
@@ -82,6 +83,11 @@ def select(info: Info, spec: FrameSpec, video: Video) -> Selection:
     Two official formulas look at more than the number of frames: MVBench's rounds the clip's bounds to frames
     of the whole file; LongVideoBench's takes no more frames than the clip has whole seconds.
     """
+    found = _select(info, spec, video)
+    return Selection(found.info, tuple(sorted({*found.indices[:1], *found.indices[-1:]}))) if spec.ends else found
+
+
+def _select(info: Info, spec: FrameSpec, video: Video) -> Selection:
     if spec.fps is not None:
         return Selection(info, sampling.by_rate(info.times.tolist(), spec.fps, spec.max_frames))
     assert spec.frames is not None  # FrameSpec holds one of the two

@@ -81,7 +81,8 @@ class Store:
             "end": video.end,
             "fps": video.fps,
             "pictures": video.pictures,
-            "spec": asdict(spec),
+            # A field that came later and is at its default leaves the keys of before as they were.
+            "spec": {name: value for name, value in asdict(spec).items() if name != "ends" or value},
             "library": _library(spec.decoder),
         }
         return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=20).hexdigest()

@@ -6,6 +6,7 @@ everything else is pickled, between a parent and its own child.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import queue
@@ -32,6 +33,9 @@ class Reply(NamedTuple):
 def main(memory: int, threads: int) -> None:
     """Serve jobs until stdin ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Who waits too long for an answer asks where it is.
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1)
     # Whatever a library prints must not end up among the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.media import FrameSpec, Job, decode_ahead, job, probe
+from kangaroo_eval.media import FrameSpec, Job, decode_ahead, job, pool, probe
 from kangaroo_eval.types import Cue, Video, View
 
 SPEC = FrameSpec(frames=4, size=64)
@@ -220,3 +221,40 @@ def test_frames_keep_the_aspect_ratio_or_are_not_decoded_at_all(made, workers):
 def test_a_missing_video_is_missing_for_a_model_that_looks_at_nothing(tmp_path):
     (decoded,) = decode_ahead([Job(Video(str(tmp_path / "x.mp4")), FrameSpec(frames=3, size=0))], workers=0)
     assert decoded.error.status == "missing_video"
+
+
+def test_a_slow_video_does_not_keep_the_others_waiting(made, slow_jobs):
+    fast = [Job(Video(str(made("one_gop.mp4"))), replace(SPEC, frames=n)) for n in range(1, 6)]
+    found = list(decode_ahead([slow_jobs[0], *fast], workers=2, in_order=False))
+    assert found[-1].job is slow_jobs[0] and [each.job for each in found[:-1]] == fast
+    assert all(each.error is None for each in found)
+
+
+def test_no_more_is_decoded_than_may_wait(made, monkeypatch):
+    """A video of 4 frames of 64 pixels has 49,152 bytes."""
+    monkeypatch.setattr(pool, "MOST_BYTES", 100_000)
+    taken = []
+
+    def jobs():
+        for k in range(8):
+            taken.append(k)
+            yield Job(Video(str(made("one_gop.mp4"))), SPEC)
+
+    for in_order in (True, False):
+        taken.clear()
+        results = decode_ahead(jobs(), workers=1, ahead=6, in_order=in_order)
+        next(results)
+        time.sleep(1.0)
+        next(results)
+        # Six may be on their way; once three of them wait, no further one is begun.
+        assert len(taken) <= 7
+        before = len(taken)
+        time.sleep(0.5)
+        assert len(taken) == before
+        assert len(list(results)) == 6 and len(taken) == 8
+
+
+def test_who_is_given_up_says_where_it_was(slow_jobs, capfd):
+    list(decode_ahead([slow_jobs[0]], workers=1, timeout=0.6))
+    err = capfd.readouterr().err
+    assert "most recent call first" in err and "media/" in err
