@@ -70,6 +70,11 @@ class AppendOnly:
         data = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode(
             "utf-8", errors="backslashreplace"
         )
+        # A file that has no name any more still takes what is written, and is gone with this process.
+        if not os.fstat(self._file).st_nlink:
+            raise RunFailed(
+                f"{self.path} was removed while it was written to: what was answered before is lost. Run the same command again"
+            )
         try:
             written = 0
             while written < len(data):
@@ -137,7 +142,10 @@ def _replace(path: Path, texts: Iterable[str]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise RunFailed(f"cannot write {path}: {error.strerror}; the answers are safe beside it") from error
+        beside = (
+            "the answers are safe beside it" if path.parent.is_dir() else "its folder was removed or moved"
+        )
+        raise RunFailed(f"cannot write {path}: {error.strerror}; {beside}") from error
 
 
 def write_text(path: Path, text: str) -> None:

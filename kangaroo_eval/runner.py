@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ def _answer_and_score(
                 record["model"].update(told_by(answers, record))
             except UserError as error:
                 log.warning("%s: what the run learned of it is not written down: %s", answers.name, error)
-            directory.write_record(record)
+            _write_last(directory, record)
     for plan in plans:
         if plan.task.name in judges:
             with contextlib.closing(judges[plan.task.name]) as endpoint:
@@ -191,6 +192,16 @@ def _answer_and_score(
     for plan in plans:
         write_scores(directory, plan.task, plan.everything, plan.root, record)
     return record
+
+
+def _write_last(directory: RunDir, record: Mapping[str, Any]) -> None:
+    """Write run.json. Where the run is ending in an error already, that it cannot be written must not hide why."""
+    ending = sys.exception() is not None
+    try:
+        directory.write_record(record)
+    except UserError:
+        if not ending:
+            raise
 
 
 def _prepare(

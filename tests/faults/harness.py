@@ -118,6 +118,7 @@ class Runs:
         results = json.loads((folder / "results.json").read_text())
         for key in ("id", "started", "finished"):
             results["run"].pop(key, None)
+        results.pop("time", None)
         asked = [json.loads(line) for line in (folder / "videomme.asked.jsonl").read_text().splitlines()]
         return {
             "answers": answers,
