@@ -33,7 +33,7 @@ def export_run(
     wanted = form(task, fmt)
     if wanted.write is None:
         raise UserError(f"--format {fmt}: it is read by score, not written")
-    samples, _ = load_annotated(record, task.name, data_root)
+    samples, _ = load_annotated(record, task.name, data_root, path)
     if results.is_stale(path, task.name, record["tasks"][task.name].get("judge")):
         raise RunFailed(
             f"the scores of {task.name} are not of its answers: kangaroo-eval score {path} makes them anew"

@@ -25,6 +25,7 @@ RUN_FILES = (
     "*.asked.jsonl",
     "*.answers.jsonl",
     "*.judged.jsonl",
+    "*.labels.jsonl",
     "*.scores.jsonl",
 )
 

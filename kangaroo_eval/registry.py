@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 TASK_GROUP = "kangaroo_eval.tasks"
 ALIAS_GROUP = "kangaroo_eval.task_aliases"
+FAMILY_GROUP = "kangaroo_eval.task_families"
+"""Of mappings of the word before a task's colon to the "module:function" that makes a task of what stands behind it."""
 MODEL_GROUP = "kangaroo_eval.models"
 EXTRAS = ("hf", "openai")
 """Models with an extra of their own; our others need the extra `model`."""
@@ -127,6 +129,18 @@ def _aliases() -> _Table:
 
 
 @cache
+def _families() -> _Table:
+    """Beginning of a task's name -> "module:function"."""
+
+    def of_payload(name: str, value: str, payload: Any) -> Mapping[str, str]:
+        if not _maps_names(payload, (str,)):
+            raise TypeError(f"expected a mapping of words to 'module:function', not {payload!r:.80}")
+        return cast(Mapping[str, str], payload)
+
+    return _read(FAMILY_GROUP, of_payload)
+
+
+@cache
 def _models() -> _Table:
     """Name -> "module:function"; the function makes the model."""
 
@@ -192,8 +206,13 @@ def _unknown(kind: str, name: str, table: _Table) -> UserError:
 
 
 def get_task(name: str) -> Task:
-    """The task of that name or alias (`-`, `_`, case and spaces do not matter). Raises `UserError` with a
-    suggestion."""
+    """The task of that name or alias (`-`, `_`, case and spaces do not matter), or of that family (`lmms:NAME`). Raises
+    `UserError` with a suggestion."""
+    family, colon, member = name.partition(":")
+    if colon and family in _families().found:
+        made = _resolved("task", name, _families().found[family])(member)
+        assert isinstance(made, Task), name
+        return made
     aliases = {normal(alias): known for alias, known in _aliases().found.items()}
     wanted = normal(aliases.get(normal(name), name))
     for known, task in _tasks().found.items():

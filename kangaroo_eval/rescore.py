@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kangaroo_eval import journal, judge, predictions, results, scores
+from kangaroo_eval import journal, judge, labels, predictions, results, scores
 from kangaroo_eval.data import CHOICES, annotation_files, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
@@ -58,7 +58,7 @@ def score_run(path: Path, asked: Scoring) -> dict[str, Any]:
     with RunDir(path) as directory:
         for name in record["tasks"]:
             task = get_task(name)
-            samples, root = load_annotated(record, name, asked.data_root)
+            samples, root = load_annotated(record, name, asked.data_root, path)
             _judge(directory, task, samples, record, asked)
             write_scores(directory, task, samples, root, record)
         share = record.get("min_coverage", results.COMPARABLE_COVERAGE)
@@ -103,7 +103,7 @@ def refresh_stale(directory: RunDir, record: Mapping[str, Any]) -> None:
     killed between its last answer and its scores."""
     for name in record["tasks"]:
         if results.is_stale(directory.path, name, record["tasks"][name].get("judge")):
-            samples, root = load_annotated(record, name, None)
+            samples, root = load_annotated(record, name, None, directory.path)
             write_scores(directory, get_task(name), samples, root, record)
 
 
@@ -114,10 +114,12 @@ class Annotated(NamedTuple):
     root: Path
 
 
-def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None) -> Annotated:
-    """The samples a run was asked with, from where it found them or from `data_root`. `DataError` when they are
-    gone, or others."""
+def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None, path: Path) -> Annotated:
+    """The samples that the run at `path` was asked with, from where it found them or from `data_root`. `DataError`
+    when they are gone, or others."""
     task, entry = get_task(name), record["tasks"][name]
+    if entry.get("format") == labels.FORM:
+        return Annotated(labels.read(path, name, entry["data_fingerprint"]), Path())
     if entry.get("gold"):
         return _own_gold(task, Path(entry["gold"]), entry)
     root = data_root / task.source.folder if data_root else Path(entry["data_root"])
@@ -172,38 +174,61 @@ def score_file(
     if others:
         log.warning("%s: %d answers to other parts of the benchmark are left out", task.name, others)
     texts = _texts(answers, given, samples, ignore_unknown)
+    lines = [
+        {
+            "id": each.id,
+            "video": video_key(each, root),
+            "status": "ok",
+            "text": texts[each.id],
+            **({"refused": True} if given[each.id].refused else {}),
+        }
+        for each in samples
+        if each.id in texts
+    ]
+    record = _record(task, answers, found.form.name, entry)
+    return write_answers(output, record, [Made(task, annotated, asked_lines(task, annotated), lines)], asked)
+
+
+class Made(NamedTuple):
+    """Answers made elsewhere to one task, as a run directory holds them: the lines of what was asked and of the
+    answers, and the text of the labels' file where the labels came with the answers."""
+
+    task: Task
+    annotated: Annotated
+    asked: Sequence[Mapping[str, Any]]
+    answers: Sequence[Mapping[str, Any]]
+    labels: str | None = None
+
+
+def asked_lines(task: Task, annotated: Annotated) -> list[dict[str, str | None]]:
+    """What a run that was asked for all these samples says so with."""
+    samples, root = annotated
+    return [journal.asked_line(each.id, video_key(each, root), task.group(each)) for each in samples]
+
+
+def write_answers(
+    output: Path, record: dict[str, Any], made: Sequence[Made], asked: Scoring
+) -> dict[str, Any]:
+    """Make the run directory `output` of answers made elsewhere, score it, and give its results.json. The same call
+    again goes on where it was interrupted; `UserError` where the directory holds anything else."""
     with RunDir(output) as directory:
-        record = _record(task, answers, found.form.name, entry)
         old = directory.record()
-        if old is not None and not _same_file(old, record, task.name):
+        if old is not None and not all(_same_file(old, record, each.task.name) for each in made):
             raise UserError(f"{output} already holds a run: give another --output")
         record = old or record
         directory.write_record(record)
-        videos = {each.id: video_key(each, root) for each in samples}
-        asked_before = journal.read_asked(output, task.name)
-        answered_before = journal.last_answers(output, task.name)
-        directory.asked(task.name).append(
-            [
-                journal.asked_line(each.id, videos[each.id], task.group(each))
-                for each in samples
-                if each.id not in asked_before
-            ]
-        )
-        directory.answers(task.name).append(
-            [
-                {
-                    "id": each.id,
-                    "video": videos[each.id],
-                    "status": "ok",
-                    "text": texts[each.id],
-                    **({"refused": True} if given[each.id].refused else {}),
-                }
-                for each in samples
-                if each.id in texts and each.id not in answered_before
-            ]
-        )
-        _judge(directory, task, samples, record, asked)
-        write_scores(directory, task, samples, root, record)
+        for each in made:
+            task, (samples, root) = each.task, each.annotated
+            if each.labels is not None:
+                journal.write_text(labels.file_of(output, task.name), each.labels)
+            asked_before = journal.read_asked(output, task.name)
+            answered_before = journal.last_answers(output, task.name)
+            directory.asked(task.name).append([line for line in each.asked if line["id"] not in asked_before])
+            directory.answers(task.name).append(
+                [line for line in each.answers if line["id"] not in answered_before]
+            )
+            _judge(directory, task, samples, record, asked)
+            write_scores(directory, task, samples, root, record)
         share = asked.min_coverage
         return _build(output, record, results.COMPARABLE_COVERAGE if share is None else share)
 
@@ -221,7 +246,7 @@ def _annotated(
     """Samples from the annotations, else from the file itself, and what the record says of them."""
     base = {"version": task.version, "prompt_hash": None, "frames": None}
     own = [each.sample for each in given.values() if each.sample is not None]
-    if own and len(own) == len(given) and not _has_annotations(task, asked):
+    if own and len(own) == len(given) and not has_annotations(task, asked):
         log.warning("%s: no annotations; the labels are those that %s carries", task.name, answers)
         gold = str(answers.resolve())
         entry = {**base, "data": "real", "data_fingerprint": _hash(answers), "gold": gold, "format": form}
@@ -238,7 +263,7 @@ def _annotated(
     }
 
 
-def _has_annotations(task: Task, asked: Scoring) -> bool:
+def has_annotations(task: Task, asked: Scoring) -> bool:
     """Whether there is anything to read labels from; damaged annotations are there, and a mistyped folder is for
     `locate` to refuse."""
     if asked.data == "mini" or (asked.data_root is not None and not asked.data_root.is_dir()):

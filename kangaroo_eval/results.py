@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval import controls, sanity
+from kangaroo_eval import controls, recorded, sanity
 from kangaroo_eval.errors import RunFailed
 from kangaroo_eval.journal import (
     SCHEMA,
@@ -276,6 +276,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
             **({"controls": beside} if beside else {}),
             "ranked": any(answer.get("losses") for answer in answers.values()),
             **_judging(path, name, entry.get("judge")),
+            **_recorded(path, name, entry.get("recorded"), scored),
         }
     model = record["model"]
     results = {
@@ -345,6 +346,15 @@ def _judging(path: Path, task: str, judge: Mapping[str, Any] | None) -> dict[str
             "served_by": sorted({line["served_by"] for line in lines if line.get("served_by")}),
         }
     }
+
+
+def _recorded(
+    path: Path, task: str, entry: Mapping[str, Any] | None, scored: Sequence[ScoredSample]
+) -> dict[str, Any]:
+    """Another harness's numbers, where the run was imported."""
+    lines = answer_lines(path / f"{task}.answers.jsonl") if entry else ()
+    found = recorded.beside(entry, lines, scored)
+    return {"recorded": found} if found else {}
 
 
 def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

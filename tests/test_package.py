@@ -107,13 +107,18 @@ WALLS = {
         "types",
     },
     "stocking": {"media", "plan", "protocols", "record"},
-    "results": CORE | {"data", "journal", "scores", "sanity", "controls", "timing"},
+    "results": CORE | {"data", "journal", "scores", "sanity", "controls", "timing", "recorded"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign", "permutation"},
     "foreign": {"types", "errors"},
     "streak": set(),
     "answering": CORE | {"plan", "journal", "record", "foreign", "streak", "grouping"},
     "runner": CORE | RUN | {"report", "foreign", "controls", "loading", "fleet"},
-    "rescore": CORE | RUN | {"report", "predictions", "permutation"},
+    "labels": {"types", "errors", "journal"},
+    "recorded": {"types"},
+    "rescore": CORE | RUN | {"report", "predictions", "permutation", "labels"},
+    # Anything but the command line; and only the command that imports, imports it.
+    "integrations": CORE | RUN | {"labels", "tasks", "protocols", "foreign", "loading", "grouping"},
+    "cli.import": {"cli", "integrations", "report", "rescore", "results"},
     "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media", "timing"},
     "cli": CORE
     | RUN

@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "two runs of the same samples: what changed, and how surely",
     "gate": "is a run worse than its baseline? The exit code says",
     "view": "pages with every sample and the frames that the model saw",
+    "import": "results of lmms-eval or VLMEvalKit as a run directory, scored by our readers",
     "export": "a run's answers as the files that benchmarks and their servers take",
     "tasks": "list the benchmarks, or show one",
     "models": "list the models",
@@ -72,6 +73,7 @@ def make_parser(script: str) -> Parser:
     _compare(made["compare"])
     _gate(made["gate"])
     _view(made["view"])
+    _import(made["import"])
     _export(made["export"])
     _tasks(made["tasks"])
     _models(made["models"])
@@ -251,6 +253,25 @@ def _score(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="list the answers that the two readers read differently",
     )
+    _judge(parser)
+    add("--json", action="store_true", help="one machine-readable line last")
+    _where(parser)
+    _common(parser)
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("path", metavar="PATH", help="lmms-eval's log (a folder or a file of it), or VLMEvalKit's result file")
+    add("--task", help="what the answers are to, where the log does not tell; or one of several in it")
+    add(
+        "--output",
+        "-o",
+        "--output-path",
+        metavar="DIR",
+        help="the run directory to make (default: results/runs/<model>-<harness>-<date>)",
+    )
+    add("--ignore-unknown", action="store_true", help="leave out answers to unknown questions")
+    add("--min-coverage", type=float, metavar="SHARE", help="below it there is no score (default 0.99)")
     _judge(parser)
     add("--json", action="store_true", help="one machine-readable line last")
     _where(parser)

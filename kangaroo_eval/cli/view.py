@@ -27,7 +27,7 @@ def command(options: argparse.Namespace) -> int:
     root, run = data_root(options), user_path(options.run)
 
     def samples(record: Mapping[str, Any], task: str) -> Iterable[Sample]:
-        return load_annotated(record, task, root).samples
+        return load_annotated(record, task, root, run).samples
 
     bar = None if options.quiet else _Bar()
     view = View(

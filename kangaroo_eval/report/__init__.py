@@ -8,6 +8,7 @@ from typing import Any
 
 from kangaroo_eval.report.controls import controls
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
+from kangaroo_eval.report.recorded import recorded
 from kangaroo_eval.report.tables import Marked, Table, breakdowns, elsewhere, overview, published_tables
 from kangaroo_eval.report.timing import timing
 
@@ -36,7 +37,7 @@ def terminal(runs: Runs, *, colour: bool = False) -> str:
     marked = published_tables(many)
     tables = [*marked]
     for run in many:
-        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run), *timing(run)]
+        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run), *recorded(run), *timing(run)]
     tables += [overview(run) for run in many]
     parts = [_text(table, "simple", style) for table in tables]
     if marked:
@@ -52,7 +53,7 @@ def markdown(runs: Runs) -> str:
     if tables:
         parts.append(_MARKDOWN_LEGEND)
     for run in many:
-        parts += map(_markdown, [*controls(run), *elsewhere(run), *breakdowns(run), *timing(run)])
+        parts += map(_markdown, [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)])
     return "\n\n".join(parts) + "\n"
 
 
@@ -61,7 +62,7 @@ def whole(runs: Runs) -> list[Table]:
     many = as_list(runs)
     tables = [overview(run) for run in many] + published_tables(many, whole=True)
     for run in many:
-        tables += [*controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
+        tables += [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
     return tables
 
 
