@@ -281,12 +281,19 @@ def _import(parser: argparse.ArgumentParser) -> None:
 def _export(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", help="a run directory")
-    add("--format", required=True, metavar="NAME", help="jsonl, csv, or a form that tasks show NAME lists")
+    add(
+        "--format",
+        required=True,
+        metavar="NAME",
+        help="jsonl, csv, eval-results (the hub's .eval_results), or a form that tasks show NAME lists",
+    )
     add("--task", help="where several tasks of the run have the form")
     add(
         "--reader",
-        help="careful (default; official where choices were ranked) or official: whose letters are written",
+        help="careful (default; official where choices were ranked, and for eval-results) or official: whose letters are "
+        "written",
     )
+    add("--source-url", metavar="URL", help="eval-results: where the run can be seen")
     add("--output", "-o", "--output-path", metavar="DIR", help="default: RUN/export")
     add("--data-root", metavar="DIR", help="folder of the benchmarks (default: where the run found them)")
     _common(parser)
