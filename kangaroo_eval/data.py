@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.layouts import one_folder, pieces_of
 from kangaroo_eval.registry import resolve
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Sample
@@ -27,10 +28,13 @@ class Located(NamedTuple):
     kind: Kind
 
 
-def folder_of(task: Task, data_root: Path | None) -> Path | None:
-    """The benchmark's folder under the data root, where it is there."""
-    root = None if data_root is None else data_root / task.source.folder
-    return root if root is not None and root.is_dir() else None
+def folder_of(task: Task, data_root: Path | None, cache: Path | None = None) -> Path | None:
+    """The benchmark's folder under the data root, or where another harness left it there, where it is there. One in several
+    pieces is one folder of links in `cache`; without `cache`, the piece with its annotations."""
+    pieces = () if data_root is None else pieces_of(task.source, data_root)
+    if not pieces:
+        return None
+    return pieces[0].path if cache is None else one_folder(pieces, cache, task.source.folder)
 
 
 def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Located:
@@ -45,7 +49,7 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
             raise DataError(
                 f"data root {data_root} is not a readable folder: mend --data-root or KANGAROO_EVAL_DATA"
             )
-        root = folder_of(task, data_root)
+        root = folder_of(task, data_root, cache)
         if root is not None:
             return Located(root, "mini" if (root / "mini.json").exists() else "real")
         if data == "real":

@@ -17,7 +17,7 @@ from kangaroo_eval.answers import careful_choice, official_choice
 from kangaroo_eval.predictions import mapping, read_text, shown
 from kangaroo_eval.prompts import with_letter
 from kangaroo_eval.rows import Row, read_object, read_rows
-from kangaroo_eval.task import Exported, Folder, Predicted, Predictions, Published, Source, Task
+from kangaroo_eval.task import Exported, Folder, Pack, Predicted, Predictions, Published, Source, Task
 from kangaroo_eval.types import Sample, Video
 
 LETTERS = "ABCDE"
@@ -106,6 +106,13 @@ EGOSCHEMA = Task(
         licence="videos: Ego4D licence",
         citation="Mangalam et al., EgoSchema, arXiv:2308.09126",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("videos_chunked_*.zip", under="videos/", named=True),),
+        elsewhere={
+            "questions.json": "https://github.com/egoschema/EgoSchema (lmms-eval's copy on the hub has other option orders)",
+            "subset_answers.json": "https://github.com/egoschema/EgoSchema",
+        },
+        kept=("egoschema",),
+        copies=("lmms-eval/egoschema",),
     ),
     read=read,
     prompt=with_letter,

@@ -14,7 +14,7 @@ from kangaroo_eval.answers import careful_choice, letters_of, official_choice
 from kangaroo_eval.predictions import as_text, mapping
 from kangaroo_eval.prompts import with_letter
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Elsewhere, Folder, Published, Source, Task, one
+from kangaroo_eval.task import Elsewhere, Folder, Pack, Published, Source, Task, one
 from kangaroo_eval.types import Cue, Sample, Video, View
 
 
@@ -102,6 +102,12 @@ LONGVIDEOBENCH = Task(
         licence="CC-BY-NC-SA-4.0; gated",
         citation="Wu et al., LongVideoBench, arXiv:2407.15754",
         mini="kangaroo_eval.miniworld:make",
+        packs=(
+            Pack("videos.tar.part.*", parts=True, under="videos/", named=True),
+            Pack("subtitles.tar", under="subtitles/", named=True, subtitles=True),
+        ),
+        access="sign in to the hub and accept five conditions there",
+        kept=("longvideobench",),
     ),
     read=reader("lvb_val.json"),
     prompt=with_letter,

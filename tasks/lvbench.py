@@ -14,7 +14,7 @@ from kangaroo_eval.answers import careful_choice, official_choice
 from kangaroo_eval.predictions import as_text, mapping
 from kangaroo_eval.prompts import WITH_LETTER
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Folder, Published, Source, Task
+from kangaroo_eval.task import Folder, Pack, Published, Source, Task
 from kangaroo_eval.types import Sample, Video, View
 
 _OPTION = re.compile(r"\n\s*\(([A-D])\)[ \t]*(.*?)(?=\n\s*\([A-D]\)|\Z)", re.DOTALL)
@@ -27,10 +27,18 @@ def read(root: Path) -> Iterator[Sample]:
         key, genre = record.text("key"), record.tag("type")
         places = [f"{place}{key}.mp4" for place in ("videos/", "all_videos/", "")]
         for row in record.rows("qa"):
-            yield _sample(row, Video(folder.first(*places)), genre)
+            yield _sample(row, Video(folder.first(*places)), genre, _duration(record))
 
 
-def _sample(row: Row, video: Video, genre: str) -> Sample:
+def _duration(record: Row) -> dict[str, str]:
+    """The least seconds that the video has: its annotation is in whole minutes."""
+    minutes = record.mapping("video_info").get("duration_minutes") if "video_info" in record else None
+    if not isinstance(minutes, int | float) or minutes <= 0:
+        return {}
+    return {"duration": str(60 * max(0.0, minutes - 0.5))}
+
+
+def _sample(row: Row, video: Video, genre: str, facts: dict[str, str]) -> Sample:
     question = row.text("question")
     found = _OPTION.findall(question)
     whole = [letter for letter, _ in found] == list("ABCD")
@@ -42,6 +50,7 @@ def _sample(row: Row, video: Video, genre: str) -> Sample:
         choices=tuple(text.strip() for _, text in found) if whole else ("",) * 4,
         target=row.one_of("answer", tuple("ABCD")),
         tags={"category": row.texts("question_type"), "genre": genre, **fault},
+        facts=facts,
     )
 
 
@@ -62,7 +71,14 @@ LVBENCH = Task(
         licence="CC-BY-NC-SA-4.0",
         citation="Wang et al., LVBench, arXiv:2406.08035",
         mini="kangaroo_eval.miniworld:make",
-        hints={"videos": "videos come from YouTube (scripts/download.sh); several are gone there"},
+        hints={
+            "videos": "the authors' own way to them is YouTube (scripts/download.sh), where several are gone"
+        },
+        # The authors' repository has no videos; lmms-eval's copy has.
+        videos_hub="lmms-eval/LVBench",
+        packs=(Pack("*.zip", named=True),),
+        kept=("lvbench",),
+        copies=("THUDM/LVBench",),
     ),
     read=read,
     prompt=prompt,

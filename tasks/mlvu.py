@@ -16,7 +16,7 @@ from kangaroo_eval.answers import careful_choice, letters_of, official_choice
 from kangaroo_eval.predictions import listing
 from kangaroo_eval.prompts import bracketed, question_alone, text
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Folder, Judging, Published, Source, Task, judge_alone, one
+from kangaroo_eval.task import Folder, Judging, Pack, Published, Source, Task, judge_alone, one
 from kangaroo_eval.types import Sample, Score, Video, View
 from kangaroo_eval.verdicts import mlvu_scores, mlvu_scores_strict
 
@@ -60,6 +60,7 @@ def _choice(folder: Folder, stem: str, row: Row) -> Sample:
         choices=candidates,
         target=_gold(candidates, answer),
         tags={"task": stem.partition("_")[2], **_fault(candidates, answer)},
+        facts={"duration": str(row.number_of("duration"))},
     )
 
 
@@ -90,7 +91,7 @@ def _open(folder: Folder, stem: str, row: Row) -> Sample:
         question=row.text("question"),
         target=row.text("answer"),
         tags={"task": stem.partition("_")[2]},
-        facts={"scoring_points": points},
+        facts={"scoring_points": points, "duration": str(row.number_of("duration"))},
     )
 
 
@@ -167,6 +168,10 @@ MLVU = Task(
         licence="CC-BY-NC-SA-4.0; research only",
         citation="Zhou et al., MLVU, arXiv:2406.04264",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("*.zip"),),
+        access="sign in to the hub: it wants a token",
+        kept=("mlvu",),
+        copies=("sy1998/MLVU_dev",),
     ),
     read=reader(STEMS, _choice),
     prompt=prompt,
@@ -222,7 +227,11 @@ MLVU_TEST = dataclasses.replace(
     name="mlvu_test",
     title="MLVU Test, multiple choice of six options (M-Avg)",
     source=dataclasses.replace(
-        MLVU.source, folder="mlvu_test", annotations=("test_mcq.json",), hub="MLVU/MLVU_Test"
+        MLVU.source,
+        folder="mlvu_test",
+        annotations=("test_mcq.json",),
+        hub="MLVU/MLVU_Test",
+        copies=("sy1998/MLVU_Test",),
     ),
     read=read_test,
     predictions=(

@@ -13,7 +13,17 @@ from pathlib import Path
 from kangaroo_eval.predictions import as_text, load_json
 from kangaroo_eval.prompts import question_alone
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Folder, Judging, Predicted, Predictions, Published, Source, Task, judge_alone
+from kangaroo_eval.task import (
+    Folder,
+    Judging,
+    Pack,
+    Predicted,
+    Predictions,
+    Published,
+    Source,
+    Task,
+    judge_alone,
+)
 from kangaroo_eval.types import Sample, Score, Video
 from kangaroo_eval.verdicts import mmbench_video, mmbench_video_pack, mmbench_video_strict
 
@@ -128,6 +138,8 @@ MMBENCH_VIDEO = Task(
         licence="CC-BY-4.0",
         citation="Fang et al., MMBench-Video, arXiv:2406.14515",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("video_pkl/*", under="video/", named=True, pickled=True),),
+        copies=("nebulae09/MMBench-Video",),
     ),
     read=read,
     prompt=question_alone,

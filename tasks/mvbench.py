@@ -13,7 +13,7 @@ from typing import NamedTuple
 from kangaroo_eval.answers import careful_choice, letters_of, official_mvbench
 from kangaroo_eval.prompts import bracketed
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Folder, Published, Source, Task
+from kangaroo_eval.task import Folder, Pack, Published, Source, Task
 from kangaroo_eval.types import Sample, Video, View
 
 SYSTEM = (
@@ -107,6 +107,8 @@ MVBENCH = Task(
         licence="MIT; gated, academic research only",
         citation="Li et al., MVBench, arXiv:2311.17005",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("video/*.zip"),),
+        access="sign in to the hub and tell your name, company, country and e-mail there",
         hints={
             "video/nturgbd": "NTU RGB+D videos (Fine-grained Pose) left the hub in October 2024; get them from "
             "https://rose1.ntu.edu.sg/dataset/actionRecognition",

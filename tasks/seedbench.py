@@ -17,7 +17,17 @@ from kangaroo_eval.answers import careful_choice, official_choice, official_rank
 from kangaroo_eval.predictions import DECODER, dump, field, read_text
 from kangaroo_eval.prompts import with_letter
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Exported, Folder, Predicted, Predictions, Published, Ranking, Source, Task
+from kangaroo_eval.task import (
+    Exported,
+    Folder,
+    Pack,
+    Predicted,
+    Predictions,
+    Published,
+    Ranking,
+    Source,
+    Task,
+)
 from kangaroo_eval.types import Sample, Score, Video
 
 DIMENSIONS = {
@@ -178,6 +188,7 @@ SEEDBENCH_VIDEO = Task(
         licence="CC-BY-NC-4.0",
         citation="Li et al., SEED-Bench-2, arXiv:2311.17092",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("SEED-Bench-2-image.zip*", parts=True),),
     ),
     read=reader("SEED-Bench_v2_level1_2_3.json", DIMENSIONS, _v2_video),
     prompt=with_letter,
@@ -219,6 +230,7 @@ SEEDBENCH_V1_VIDEO = dataclasses.replace(
         folder="seedbench_v1",
         annotations=("SEED-Bench.json",),
         hub="AILab-CVC/SEED-Bench",
+        packs=(Pack("v1_video.zip*", parts=True),),
         citation="Li et al., SEED-Bench, arXiv:2307.16125",
     ),
     read=reader("SEED-Bench.json", V1_DIMENSIONS, _v1_video),

@@ -22,7 +22,18 @@ from kangaroo_eval.official import (
 from kangaroo_eval.predictions import dump, load_json, shown
 from kangaroo_eval.prompts import text as official_text
 from kangaroo_eval.rows import Row, read_keyed, read_nested
-from kangaroo_eval.task import Exported, Folder, Judging, Predicted, Predictions, Published, Source, Task, one
+from kangaroo_eval.task import (
+    Exported,
+    Folder,
+    Judging,
+    Pack,
+    Predicted,
+    Predictions,
+    Published,
+    Source,
+    Task,
+    one,
+)
 from kangaroo_eval.types import Sample, Score, Video, View
 from kangaroo_eval.verdicts import (
     tempcompass_caption_answer,
@@ -32,6 +43,7 @@ from kangaroo_eval.verdicts import (
 )
 
 TYPES = ("multi-choice", "yes_no", "caption_matching", "captioning")
+ANNOTATIONS = ("meta_info.json", *(f"questions/{kind}.json" for kind in TYPES))
 SUFFIXES = {
     "multi-choice": "\nPlease directly give the best option:",
     "yes_no": "\nPlease answer yes or no:",
@@ -277,12 +289,16 @@ TEMPCOMPASS = Task(
     title="TempCompass (four task types)",
     source=Source(
         folder="tempcompass",
-        annotations=("meta_info.json", *(f"questions/{kind}.json" for kind in TYPES)),
+        annotations=ANNOTATIONS,
         homepage="https://github.com/llyx97/TempCompass",
         hub="lmms-lab/TempCompass",
         licence="CC-BY-NC-4.0; academic research only",
         citation="Liu et al., TempCompass, arXiv:2403.00476",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("tempcompass_videos.zip", under="videos/", named=True),),
+        elsewhere=dict.fromkeys(ANNOTATIONS, "https://github.com/llyx97/TempCompass"),
+        kept=("tempcompass",),
+        copies=("lmms-eval/TempCompass",),
     ),
     read=read,
     prompt=prompt,

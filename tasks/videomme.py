@@ -14,7 +14,7 @@ from typing import Any
 from kangaroo_eval.answers import careful_choice, official_choice
 from kangaroo_eval.predictions import dump, field, objects
 from kangaroo_eval.rows import read_rows
-from kangaroo_eval.task import Exported, Folder, Predicted, Predictions, Published, Source, Task
+from kangaroo_eval.task import Exported, Folder, Pack, Predicted, Predictions, Published, Source, Task
 from kangaroo_eval.types import Cue, Sample, Video, View
 
 DURATIONS = ("short", "medium", "long")
@@ -155,6 +155,12 @@ VIDEOMME = Task(
         licence="academic research only; no redistribution",
         citation="Fu et al., Video-MME, arXiv:2405.21075",
         mini="kangaroo_eval.miniworld:make",
+        packs=(
+            Pack("videos_chunked_*.zip", under="data/", named=True),
+            Pack("subtitle.zip", under="subtitle/", named=True, subtitles=True),
+        ),
+        kept=("videomme",),
+        copies=("lmms-eval/Video-MME",),
     ),
     read=read,
     prompt=prompt,

@@ -14,7 +14,7 @@ from kangaroo_eval.answers import careful_choice, letters_of, official_choice
 from kangaroo_eval.predictions import listing
 from kangaroo_eval.prompts import WITH_LETTER, lettered
 from kangaroo_eval.rows import Row, read_rows
-from kangaroo_eval.task import Folder, Published, Source, Task
+from kangaroo_eval.task import Folder, Pack, Published, Source, Task
 from kangaroo_eval.types import Sample, Video, View
 
 RELATIONS = ("Relation Reasoning-Image", "Relation Reasoning-Video")
@@ -83,6 +83,7 @@ def _sample(folder: Folder, row: Row) -> Sample:
             "category": row.tag("category"),
             **({"duration": duration} if ability == "understanding" else {}),
         },
+        facts={"duration": str(seconds)},
     )
 
 
@@ -116,6 +117,7 @@ VIDEOVISTA = Task(
         licence="not stated",
         citation="Li et al., VideoVista, arXiv:2406.11303",
         mini="kangaroo_eval.miniworld:make",
+        packs=(Pack("merged.zip*", parts=True), Pack("relation_images.zip", under="relation_images/")),
     ),
     read=reader(relations=False),
     prompt=prompt,

@@ -45,8 +45,10 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANGAROO_EVAL_CACHE", str(tmp_path / "cache"))
 
 
-def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8, front: bool = False) -> Path:
-    """A small real H.264 file whose brightness rises from frame to frame; `front` puts its index first."""
+def write_video(
+    path: Path, frames: int = 24, size: int = 64, fps: int = 8, front: bool = False, shade: int = 0
+) -> Path:
+    """A small real H.264 file whose brightness rises from frame to frame, from `shade` on; `front` puts its index first."""
     import av
     import numpy as np
 
@@ -56,7 +58,7 @@ def write_video(path: Path, frames: int = 24, size: int = 64, fps: int = 8, fron
         stream.width = stream.height = size
         stream.pix_fmt = "yuv420p"
         for number in range(frames):
-            picture = np.full((size, size, 3), 10 * (number % 24), dtype=np.uint8)
+            picture = np.full((size, size, 3), 10 * (number % 24) + shade, dtype=np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
@@ -86,8 +88,9 @@ def write_videomme(root: Path, rows: list[dict], videos: bool = True) -> Path:
     (folder / "videomme").mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / "videomme/test-00000-of-00001.parquet")
     if videos:
-        for name in {row["videoID"] for row in rows}:
-            write_video(folder / f"data/{name}.mp4")
+        for number, name in enumerate(sorted({row["videoID"] for row in rows})):
+            # Files of one content would be taken for one download under several names.
+            write_video(folder / f"data/{name}.mp4", shade=number % 20)
     return root
 
 

@@ -220,7 +220,7 @@ MISTAKES = {
     "score of no run": (1, ("score", "nowhere"), "no run.json"),
     "answers without a task": (1, ("score", "--answers", "x"), "goes with --task"),
     "show without a name": (1, ("tasks", "show"), "tasks show NAME"),
-    "unknown data action": (1, ("data", "burn"), "choose one of ls, verify, mini, exam"),
+    "unknown data action": (1, ("data", "burn"), "choose one of ls, fetch, verify, mini, exam"),
     "exam without a folder": (1, ("data", "exam"), "data exam --data-root DIR"),
 }
 

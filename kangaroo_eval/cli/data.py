@@ -1,24 +1,26 @@
-"""`kangaroo-eval data [ls|verify|mini|exam|frames] [TASK...]`: before any model loads."""
+"""`kangaroo-eval data [ls|fetch|verify|mini|exam|frames] [TASK...]`: before any model loads."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from kangaroo_eval.cli.common import cache_dir, data_root, split
-from kangaroo_eval.data import Located, folder_of, locate, read_samples
-from kangaroo_eval.errors import DataError, MediaError, UserError
+from kangaroo_eval.data import locate
+from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.layouts import known_places, pieces_of
 from kangaroo_eval.registry import get_task, task_names
-from kangaroo_eval.task import Task
-from kangaroo_eval.types import Video
 
-ACTIONS = ("ls", "verify", "mini", "exam", "frames")
+ACTIONS = ("ls", "fetch", "verify", "mini", "exam", "frames")
 
 
 def command(options: argparse.Namespace) -> int:
-    """Say where each task's data is, check it (exit 6 when something is wrong), or make the mini copies or the exam."""
+    """Say where each task's data is, fetch it, check it (exit 6 when something is wrong), or make the mini copies or the
+    exam."""
     if options.action not in ACTIONS:
         raise UserError(f"data {options.action!r}: choose one of {', '.join(ACTIONS)}")
     root = data_root(options)
@@ -26,23 +28,40 @@ def command(options: argparse.Namespace) -> int:
         return _exam(root, split(options.task), quiet=options.quiet)
     if options.action == "frames":
         return _frames(options)
-    broken = 0
+    if options.action == "fetch":
+        from kangaroo_eval.cli import data_fetch
+
+        return data_fetch.command(options, root)
+    if options.action == "verify":
+        return _verify(options, root)
+    if options.action == "ls":
+        return _list(options, root)
+    for name in split(options.task) or task_names():
+        print(f"{name:26}{locate(get_task(name), 'mini', root, cache_dir()).root}")
+    return 0
+
+
+def _list(options: argparse.Namespace, root: Path | None) -> int:
+    """Where each benchmark is: under the data root, and in the folders that other harnesses use."""
+    places = {} if root is None else {"--data-root": root}
+    elsewhere = {name: place for name, place in known_places(os.environ).items() if place != root}
+    told: dict[str, Any] = {}
     for name in split(options.task) or task_names():
         task = get_task(name)
-        if options.action == "ls":
-            print(f"{task.name:26}{folder_of(task, root) or 'not there'}")
+        found = {
+            place: [str(piece.path) for piece in pieces]
+            for place, folder in {**places, **elsewhere}.items()
+            if (pieces := pieces_of(task.source, folder))
+        }
+        told[task.name] = found
+        if options.json:
             continue
-        kind = options.data
-        if options.action == "mini" or (kind == "auto" and root is not None):
-            # Who names a folder wants that checked, not a made copy in its place.
-            kind = "mini" if options.action == "mini" else "real"
-        found = locate(task, kind, root, cache_dir())
-        if options.action == "mini":
-            print(f"{task.name:26}{found.root}")
-        else:
-            broken += _verify(task, found)
-    if broken:
-        raise DataError(f"{broken} tasks have missing or unreadable videos")
+        print(f"{task.name:26}{', '.join(found.get('--data-root', ())) or 'not there'}")
+        for place, folder in elsewhere.items():
+            if place in found:
+                print(f"{'':26}there too: {', '.join(found[place])} (use --data-root {folder})")
+    if options.json:
+        print(json.dumps({"exit": 0, "tasks": told}))
     return 0
 
 
@@ -103,30 +122,41 @@ def _frames(options: argparse.Namespace) -> int:
     return 3 if found.failed else 0
 
 
-def _verify(task: Task, found: Located) -> bool:
-    samples = read_samples(task, found.root)
-    videos = {sample.video.path: sample.video for sample in samples}
-    faults = {path: fault for path, video in sorted(videos.items()) if (fault := _fault(video))}
-    missing = sum(fault == "missing" for fault in faults.values())
-    print(
-        f"{task.name:26}{found.kind}: {len(samples)} samples, {len(videos)} videos, {missing} missing, "
-        f"{len(faults) - missing} unreadable"
-    )
-    for path, fault in list(faults.items())[:20]:
-        print(f"  {path}: {fault}")
-    return bool(faults)
+def _verify(options: argparse.Namespace, root: Path | None) -> int:
+    """Decode both ends of every video; exit 6 where one is missing, broken, too short or another's double."""
+    from tqdm import tqdm
 
+    from kangaroo_eval.media import FrameSpec
+    from kangaroo_eval.verify import lines, verify
 
-def _fault(video: Video) -> str | None:
-    """What keeps a video from being decoded, as far as its index tells (no frame is decoded in full)."""
-    from kangaroo_eval.media import probe
+    wrong, told = 0, {}
+    workers = os.cpu_count() or 1 if options.workers is None else options.workers
+    for name in split(options.task) or task_names():
+        task = get_task(name)
+        # Who names a folder wants that checked, not a made copy in its place.
+        kind = "real" if options.data == "auto" and root is not None else options.data
+        found = locate(task, kind, root, cache_dir())
+        spec = FrameSpec(
+            frames=max(options.frames) if options.frames else task.frames,
+            sampler=task.sampler if options.sampler == "official" else options.sampler,
+        )
+        hidden = True if options.quiet or options.json else None
+        with tqdm(desc=task.name, unit="video", disable=hidden, leave=False) as bar:
 
-    if not os.path.exists(video.path):
-        return "missing"
-    try:
-        absent = probe(
-            Video(video.path, frames_dir=video.frames_dir, fps=video.fps, pictures=video.pictures)
-        ).absent
-    except MediaError as error:
-        return str(error).removeprefix(f"{video.path}: ")
-    return f"cut short, {absent} frames are not in the file" if absent else None
+            def tell(done: int, total: int, bar: tqdm[NoReturn] = bar) -> None:
+                options.interruption.check()
+                bar.total = total
+                bar.update(done - bar.n)
+
+            result = verify(task, found, spec, workers=workers, progress=tell)
+        wrong += result.wrong
+        told[task.name] = result.plain()
+        if not options.json:
+            print("\n".join(lines(result)))
+    if options.json:
+        print(json.dumps({"exit": DataError.exit_code if wrong else 0, "tasks": told}))
+    if wrong:
+        raise DataError(
+            f"{wrong} task{'s have' if wrong > 1 else ' has'} videos that are missing or not as they should be"
+        )
+    return 0

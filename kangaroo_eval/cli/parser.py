@@ -390,8 +390,18 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("action", nargs="?", default="ls", help="ls, verify, mini, exam or frames")
-    add("task", nargs="*", help="tasks (default: all; frames: name some)")
+    add("action", nargs="?", default="ls", help="ls, fetch, verify, mini, exam or frames")
+    add("task", nargs="*", help="tasks (default: all; fetch and frames: name some)")
+    add("--limit", "-L", type=float, metavar="N|0.x", help="fetch: the first N samples, or a share of them")
+    add(
+        "--samples",
+        "-E",
+        metavar="IDS|FILE",
+        help="fetch: these samples: ids by comma, or a file with one a line",
+    )
+    add("--subset", metavar="SEED:N", help="fetch: N samples, seeded, stratified by video")
+    add("--yes", "-y", action="store_true", help="fetch: the licence is accepted and the size is all right")
+    add("--json", action="store_true", help="ls, fetch, verify: one machine-readable line last")
     add(
         "--model",
         "-M",
@@ -399,9 +409,9 @@ def _data(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:ARG]",
         help="frames: the model that will be run, for the size of its frames",
     )
-    add("--frames", type=_counts, metavar="N[,M...]", help="frames: of a video (the task's)")
-    add("--sampler", default="uniform", help="frames: uniform, endpoints or official")
-    add("--workers", type=int, metavar="N", help="frames: decode processes (default: one a core)")
+    add("--frames", type=_counts, metavar="N[,M...]", help="frames, verify: of a video (the task's)")
+    add("--sampler", default="uniform", help="frames, verify: uniform, endpoints or official")
+    add("--workers", type=int, metavar="N", help="frames, verify: decode processes (default: one a core)")
     _store(parser)
     _where(parser)
     _common(parser)

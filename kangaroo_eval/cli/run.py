@@ -66,8 +66,8 @@ def make_config(options: argparse.Namespace) -> RunConfig:
         data_root=data_root(options),
         cache=cache_dir(),
         limit=options.limit,
-        samples=_ids(options.samples),
-        subset=_subset(options.subset),
+        samples=ids(options.samples),
+        subset=subset(options.subset),
         batch_size=_batch(options.batch_size),
         device=options.device,
         dtype=options.dtype,
@@ -108,7 +108,8 @@ def _controls(names: list[str] | None) -> tuple[str, ...]:
     return tuple(CONTROLS) if "all" in asked else tuple(dict.fromkeys(asked))
 
 
-def _ids(text: str | None) -> tuple[str, ...] | None:
+def ids(text: str | None) -> tuple[str, ...] | None:
+    """The ids that --samples names, or those in the file that it names. UserError for a file that is no text."""
     if text is None:
         return None
     file = Path(text)
@@ -121,7 +122,8 @@ def _ids(text: str | None) -> tuple[str, ...] | None:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _subset(text: str | None) -> tuple[int, int] | None:
+def subset(text: str | None) -> tuple[int, int] | None:
+    """Seed and number of --subset SEED:N. UserError for anything else."""
     if text is None:
         return None
     seed, _, count = text.partition(":")

@@ -84,7 +84,11 @@ def select(info: Info, spec: FrameSpec, video: Video) -> Selection:
     of the whole file; LongVideoBench's takes no more frames than the clip has whole seconds.
     """
     found = _select(info, spec, video)
-    return Selection(found.info, tuple(sorted({*found.indices[:1], *found.indices[-1:]}))) if spec.ends else found
+    return (
+        Selection(found.info, tuple(sorted({*found.indices[:1], *found.indices[-1:]})))
+        if spec.ends
+        else found
+    )
 
 
 def _select(info: Info, spec: FrameSpec, video: Video) -> Selection:

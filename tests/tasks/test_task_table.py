@@ -78,7 +78,7 @@ def test_other_names_of_a_task(alias, name):
 @pytest.mark.parametrize("reference", sorted({each.partition(":")[0] for each in bundled.TASKS.values()}))
 def test_a_tasks_file_holds_only_what_is_the_benchmarks_own(reference):
     file = importlib.import_module(reference).__file__
-    assert len(Path(file).read_text(encoding="utf-8").splitlines()) <= 320
+    assert len(Path(file).read_text(encoding="utf-8").splitlines()) <= 330
 
 
 @pytest.mark.parametrize("name", NAMES)
