@@ -63,17 +63,22 @@ def pieces_of(source: Source, root: Path) -> tuple[Piece, ...]:
     """Where under `root` the benchmark is: our own layout; else the folders of `LAYOUTS` that together hold its annotations and
     what else there is; else `root` itself, where it is the benchmark's folder. Empty where no annotations are found, except that
     our own folder is always named where it is there."""
-    own = root / source.folder
-    if own.is_dir() and has_annotations(source, own):
+    own, itself = root / source.folder, has_annotations(source, root)
+    # Video-MME's repository has a folder of that very name, which holds the annotations alone.
+    if own.is_dir() and has_annotations(source, own) and not (itself and _bare(source, own)):
         return (Piece(own, "this program"),)
-    if has_annotations(source, root):
+    if itself:
         return (Piece(root, "the folder itself"),)
     found = {piece.path: piece for piece in _candidates(source, root)}
     annotated = [piece for piece in found.values() if has_annotations(source, piece.path)]
+    # A repository's folder in the cache is none of its files; VLMEvalKit puts some beside its snapshots.
+    parts = [
+        each for each in found.values() if each not in annotated and not (each.path / "snapshots").is_dir()
+    ]
     if annotated:
         # The newest snapshot's annotations, then videos from wherever they are.
         first = max(annotated, key=lambda piece: piece.path.stat().st_mtime)
-        return (first, *(piece for piece in found.values() if piece not in annotated))
+        return (first, *parts)
     return (Piece(own, "this program"),) if own.is_dir() else ()
 
 
@@ -103,6 +108,12 @@ def _filled(pattern: str, source: Source) -> Iterator[str]:
 def has_annotations(source: Source, folder: Path) -> bool:
     """Whether any of the benchmark's annotation files is in the folder."""
     return any(next(folder.glob(pattern), None) is not None for pattern in source.annotations)
+
+
+def _bare(source: Source, folder: Path) -> bool:
+    """Whether a folder holds annotations and nothing else."""
+    files = {file for pattern in source.annotations for file in folder.glob(pattern)}
+    return all(entry in files for entry in folder.iterdir())
 
 
 def one_folder(pieces: Sequence[Piece], cache: Path, name: str) -> Path:

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -50,11 +50,14 @@ class Asked(NamedTuple):
 
 class FakeHub:
     """`files`: repository -> path -> content. `gated` repositories refuse everyone without the token "hf_good"; `large` is from
-    how many bytes on a file is an LFS one, with a sha256."""
+    how many bytes on a file is an LFS one, with a sha256. With `cdn` those are to be had from another host, to which the hub
+    sends its callers and which takes no token."""
 
     def __init__(self, files, *, gated=(), large=0, licence="mit"):
         self.files, self.gated, self.large, self.licence = files, set(gated), large, licence
         self.seen: list[Asked] = []
+        self.cdn = False
+        self.tokens_given_away = 0
         self.busy = 0  # how many of the next API requests are answered with 503
         self._script: dict[tuple[str, bool], deque[Fault]] = {}
         hub = self
@@ -111,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._api(found[1], found[2] or "", body)
             if found := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.*)", path):
                 return self._file(found[1], found[3])
+            if found := re.fullmatch(r"/cdn/([^/]+/[^/]+)/(.*)", path):
+                self.owner.tokens_given_away += "Authorization" in self.headers
+                return self._content(found[1], found[2])
             return self._error(404, "EntryNotFound")
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
@@ -149,6 +155,21 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(403, "GatedRepo", "Access to this dataset is restricted.")
         if path not in hub.files[name]:
             return self._error(404, "EntryNotFound")
+        content = hub.files[name][path]
+        if hub.cdn and len(content) >= hub.large:
+            self.send_response(302)
+            self.send_header(
+                "Location", f"{hub.url.replace('127.0.0.1', 'localhost')}/cdn/{name}/{quote(path)}"
+            )
+            self.send_header("X-Linked-Size", str(len(content)))
+            self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        return self._content(name, path)
+
+    def _content(self, name, path):
+        hub = self.owner
         content = hub.files[name][path]
         head = self.command == "HEAD"
         fault = Fault() if head else hub.fault(path, bool(re.search(r"-\d", self.headers.get("Range") or "")))

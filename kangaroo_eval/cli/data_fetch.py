@@ -13,6 +13,7 @@ from kangaroo_eval.cli.run import ids, subset
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.fetch import Asked, Fetched, fetch
 from kangaroo_eval.fetch.hub import Hub
+from kangaroo_eval.layouts import known_places, pieces_of
 from kangaroo_eval.plan import RunConfig, choose
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.task import Task
@@ -41,6 +42,9 @@ def command(options: argparse.Namespace, root: Path | None) -> int:
     )
     told, lacking = {}, 0
     for task in tasks:
+        for place in known_places(os.environ).values():
+            for piece in pieces_of(task.source, place) if place != root else ():
+                print(f"{piece.path} is there already: --data-root {place} reads it", file=sys.stderr)
         done = fetch(_asked(task, root, options), hub)
         told[task.name] = {"samples": done.samples, "bytes": done.bytes, "missing": list(done.missing)}
         lacking += len(done.missing)

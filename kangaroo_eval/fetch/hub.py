@@ -188,6 +188,9 @@ class Hub:
             ) from error
         except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
             raise DataError(f"{name} does not hold what it should: {first_line(error)}") from error
+        except ValueError as error:
+            # A name that is none, or a file too large for the way that is open.
+            raise RunFailed(f"{name}: {first_line(error)}") from error
         except (OSError, _transport()) as error:
             if _of_disk(error):
                 raise RunFailed(f"{first_line(error)}: mend that, and give the same command again") from error

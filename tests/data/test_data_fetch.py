@@ -208,6 +208,17 @@ def test_gated_and_absent_repositories_are_explained_in_one_line(hub, made, caps
     assert "is not there, or closed to you" in refused(capsys, 6, "lvbench", "--yes")
 
 
+@pytest.mark.parametrize("words", [(), ("--samples", "001-1")], ids=["whole", "read in places"])
+def test_large_files_come_from_another_host_which_gets_no_token(hub, made, monkeypatch, words):
+    hub.cdn = True
+    hub.gated.add(REPOSITORY)
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    hub.script(PARQUET, cut(500), status(503))
+    fetch("videomme", "--yes", *words)
+    assert tree()["data/video000000.mp4"] == made[1]["video000000.mp4"]
+    assert hub.tokens_given_away == 0 and any("/cdn/" in each.path for each in hub.seen)
+
+
 def test_without_yes_and_a_terminal_nothing_is_asked_of_the_hub(hub, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     line = refused(capsys, 1, "videomme")
@@ -477,6 +488,23 @@ def test_single_files_and_frames_in_pieces_of_a_zip(hub, made, capsys):
     fetch("seedbench_video", "--yes")
     folder = Path("data/seedbench/SEED-Bench-2-image", place)
     assert sorted(path.name for path in folder.iterdir()) == [f"{k}.png" for k in range(1, 9)]
+
+
+def test_whoever_has_the_videos_already_is_told(hub, made, monkeypatch, capsys):
+    write_videomme(Path("hf"), videomme_rows(2))
+    monkeypatch.setenv("HF_HOME", "hf")
+    fetch("videomme", "--yes", "--limit", "1")
+    assert "hf/videomme is there already: --data-root hf reads it" in capsys.readouterr().err
+
+
+def test_a_file_too_large_for_plain_http_is_one_line(hub, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE", 100)
+    assert "too large" in refused(capsys, 2, "videomme", "--yes")
+
+
+def test_without_the_client_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert "pip install 'kangaroo-eval[data]'" in refused(capsys, 1, "videomme", "--yes")
 
 
 def test_waiting_between_tries_grows(monkeypatch):
