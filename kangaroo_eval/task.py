@@ -19,13 +19,15 @@ class Pack(NamedTuple):
     """Archives in a benchmark's repository: the files that match `pattern`.
 
     `parts`: all of them together are one archive that was cut in pieces. `under` is where below the benchmark's folder
-    its files belong, "" for anywhere. `named`: a file is known by its name, whatever folder of the archive it is in.
+    its files belong, "" for anywhere; `drop` the beginning of the names in it that is no part of that. A file goes by the
+    first pack whose pattern fits. `named`: a file is known by its name, whatever folder of the archive it is in.
     `subtitles`: taken whole, for tasks that show them. `pickled`: Python pickles of {name: bytes of an MP4 file}.
     """
 
     pattern: str
     parts: bool = False
     under: str = ""
+    drop: str = ""
     named: bool = False
     subtitles: bool = False
     pickled: bool = False

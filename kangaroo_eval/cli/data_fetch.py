@@ -35,6 +35,7 @@ def command(options: argparse.Namespace, root: Path | None) -> int:
             "data fetch asks before it downloads, and there is no terminal to ask on: read the licence "
             f"({', '.join(task.source.homepage for task in tasks)}) and give --yes"
         )
+    options.interrupted = "kangaroo-eval: interrupted. What has come is kept; the same command goes on"
     _quiet_client(options)
     hub = Hub(
         endpoint=(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"),

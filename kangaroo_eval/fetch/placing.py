@@ -36,6 +36,11 @@ class Wanted:
     def __len__(self) -> int:
         return len(self.files) + len(self.folders)
 
+    def without(self, files: Iterable[str], folders: Iterable[str] = ()) -> Wanted:
+        """The rest, where these are going to be there; a file under whatever ending."""
+        stems = {_bare(path) for path in files}
+        return Wanted((path for path in self.files if _bare(path) not in stems), self.folders - {*folders})
+
     def under(self, beginning: str) -> bool:
         """Whether anything is wanted whose path begins so."""
         return any(path.startswith(beginning) for found in (self.files, self.folders) for path in found)
@@ -47,6 +52,7 @@ class Wanted:
         taken for the other; with `pack.named` the name alone decides.
         """
         pack = pack or Pack("*")
+        name = name.removeprefix(pack.drop)
         own = name.rpartition("/")[2]
         fits = [path for path in self._files.get(_stem(name), ()) if _fits(name, path, pack)]
         found = _only(name, fits)

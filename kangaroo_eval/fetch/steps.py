@@ -50,37 +50,35 @@ class Step:
 def steps(repository: Repository, source: Source, wanted: Wanted, hub: Hub, *, subtitles: bool) -> list[Step]:
     """The transfers for what is wanted, single files before archives."""
     found = []
-    left = [
-        each
-        for each in repository.files
-        if not any(fnmatch.fnmatchcase(each.path, p.pattern) for p in source.packs)
-    ]
-    for file in left:
-        place = wanted.place(file.path)
-        if place is not None:
+    by_pack: dict[Pack, list[File]] = {pack: [] for pack in source.packs}
+    for file in repository.files:
+        pack = next((each for each in source.packs if fnmatch.fnmatchcase(file.path, each.pattern)), None)
+        if pack is not None:
+            by_pack[pack].append(file)
+        elif place := wanted.place(file.path):
             found.append(Step(repository=repository, files=(file,), place=place, bytes=file.size))
-    single = {step.place.path for step in found if step.place}
-    still = Wanted(wanted.files - single, wanted.folders - {s.place.folder for s in found if s.place})
-    for pack in source.packs:
-        if subtitles if pack.subtitles else still.under(pack.under):
-            found += _of_pack(repository, pack, still, hub)
+    singles = [step.place for step in found if step.place]
+    left = wanted.without((each.path for each in singles), (each.folder for each in singles))
+    for pack, files in by_pack.items():
+        if files and (subtitles if pack.subtitles else left.under(pack.under)):
+            added, left = _of_pack(repository, sorted(files), pack, left, hub)
+            found += added
     return found
 
 
-def _of_pack(repository: Repository, pack: Pack, wanted: Wanted, hub: Hub) -> list[Step]:
-    files = sorted(each for each in repository.files if fnmatch.fnmatchcase(each.path, pack.pattern))
-    if not files:
-        return []
+def _of_pack(
+    repository: Repository, files: Sequence[File], pack: Pack, wanted: Wanted, hub: Hub
+) -> tuple[list[Step], Wanted]:
+    """The transfers from a pack's archives, and what is wanted of the packs after it."""
     if pack.parts:
-        return [_whole(repository, files, pack)]
+        return [_whole(repository, files, pack)], wanted
     if pack.subtitles or not files[0].path.endswith(".zip"):
-        return [_whole(repository, [file], pack) for file in files]
+        return [_whole(repository, [file], pack) for file in files], wanted
     steps = []
     for file in files:
-        step = _of_zip(repository, file, pack, wanted, hub)
-        if step is not None:
-            steps.append(step)
-    return steps
+        step, wanted = _of_zip(repository, file, pack, wanted, hub)
+        steps += [step] if step else []
+    return steps, wanted
 
 
 def _whole(repository: Repository, files: Sequence[File], pack: Pack) -> Step:
@@ -89,22 +87,29 @@ def _whole(repository: Repository, files: Sequence[File], pack: Pack) -> Step:
     return Step(repository=repository, files=tuple(files), pack=pack, bytes=size, unpacked=size)
 
 
-def _of_zip(repository: Repository, file: File, pack: Pack, wanted: Wanted, hub: Hub) -> Step | None:
-    """What is to be transferred of a zip, whose directory is read from afar; None where it holds nothing that is wanted."""
+def _of_zip(
+    repository: Repository, file: File, pack: Pack, wanted: Wanted, hub: Hub
+) -> tuple[Step | None, Wanted]:
+    """What is to be transferred of a zip, whose directory is read from afar, and what is wanted of others; None where it
+    holds nothing that is wanted."""
     with hub.opened(repository, file) as remote:
         try:
-            entries = [each for each in unzipped(remote, file.path) if wanted.place(each.name, pack)]
+            held = [
+                (each, place)
+                for each in unzipped(remote, file.path)
+                if (place := wanted.place(each.name, pack))
+            ]
         except DataError as error:
             if "refused" in str(error):
                 raise
             # It may be the server that cannot give parts of files; the whole is checked when it is here.
             log.warning("%s; it is fetched whole", error)
-            return _whole(repository, [file], pack)
-    if not entries:
-        return None
-    packed, size = sum(each.packed for each in entries), sum(each.size for each in entries)
+            return _whole(repository, [file], pack), wanted
+    if not held:
+        return None, wanted
+    packed, size = sum(each.packed for each, _ in held), sum(each.size for each, _ in held)
     some = packed <= SOME * file.size
-    return Step(
+    step = Step(
         repository=repository,
         files=(file,),
         pack=pack,
@@ -112,3 +117,5 @@ def _of_zip(repository: Repository, file: File, pack: Pack, wanted: Wanted, hub:
         bytes=packed if some else file.size,
         unpacked=size,
     )
+    # A folder of pictures may go on in the next archive.
+    return step, wanted.without(place.path for _, place in held if not place.folder)

@@ -146,10 +146,9 @@ def _annotations(asked: Asked, repository: Repository, hub: Hub, sink: Sink) -> 
 
 
 def _annotation(repository: Repository, pattern: str) -> File | None:
-    """The repository's file for an annotation file: at its path, or at that path below one folder."""
-    exact = [each for each in repository.files if each.path == pattern]
-    below = [each for each in repository.files if each.path.partition("/")[2] == pattern]
-    return next(iter(exact + below), None)
+    """The repository's file for an annotation file: at its path, or at that path below other folders, as few as may be."""
+    fits = [each for each in repository.files if f"/{each.path}".endswith(f"/{pattern}")]
+    return min(fits, key=lambda each: len(each.path), default=None)
 
 
 def _done(step: Step, sink: Sink) -> bool:

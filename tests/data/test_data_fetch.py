@@ -507,6 +507,63 @@ def test_without_the_client_the_extra_is_named(monkeypatch, capsys):
     assert "pip install 'kangaroo-eval[data]'" in refused(capsys, 1, "videomme", "--yes")
 
 
+def test_of_mvbenchs_zips_each_file_goes_to_its_own_place(hub, made, shared):
+    """Names that two sources share, an update that replaces files of another zip, and a folder of frames."""
+    annotations = {
+        f"json/{path.name}": path.read_bytes() for path in (shared / "data/mvbench/json").iterdir()
+    }
+    rows = {name: json.loads(content) for name, content in annotations.items()}
+    both = {row["video"] for row in rows["json/moving_count.json"]} & {
+        row["video"] for row in rows["json/object_shuffle.json"]
+    }
+    name = min(both)
+    star = rows["json/action_sequence.json"][0]["video"]
+    frames = rows["json/episodic_reasoning.json"][0]["video"]
+    hub.files["OpenGVLab/MVBench"] = annotations | {
+        "video/clevrer.zip": zipped({f"clevrer/video_validation/{name}": b"clevrer" * 50}),
+        "video/perception.zip": zipped({f"perception/videos/{name}": b"perception" * 50}),
+        "video/star.zip": zipped(
+            {f"star/Charades_v1_480/{star}": b"old", f"star/Charades_segment/{star}": b"segment"}
+        ),
+        "video/data0613.zip": zipped({f"data0613/star/Charades_v1_480/{star}": b"new"}),
+        "video/tvqa.zip": zipped(
+            {f"tvqa/frames_fps3_hq/{frames}/0000{k}.jpg": bytes([k]) for k in range(1, 4)}
+        ),
+    }
+    ids = [
+        f"{stem}/{number}"
+        for stem, video in (("moving_count", name), ("object_shuffle", name), ("action_sequence", star))
+        for number, row in enumerate(rows[f"json/{stem}.json"])
+        if row["video"] == video
+    ]
+    fetch("mvbench", "--yes", "--samples", ",".join([*ids, "episodic_reasoning/0"]))
+    root = Path("data/mvbench/video")
+    assert {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()} == {
+        f"clevrer/video_validation/{name}": b"clevrer" * 50,
+        f"perception/videos/{name}": b"perception" * 50,
+        f"star/Charades_v1_480/{star}": b"new",
+        **{f"tvqa/frames_fps3_hq/{frames}/0000{k}.jpg": bytes([k]) for k in range(1, 4)},
+    }
+
+
+def test_interrupted_it_says_so_and_goes_on(hub, made):
+    hub.files[REPOSITORY]["videos_chunked_02.zip"] = zipped(
+        {f"data/{name}": made[1][name] + os.urandom(4 << 20) for name in sorted(made[1])[4:]}
+    )
+    hub.script("videos_chunked_02.zip", Fault(slow=0.02, step=1 << 16))
+    words = ["data", "fetch", "videomme", "--yes", "--data-root", "data"]
+    words = [sys.executable, "-c", "from kangaroo_eval.cli import console; console()", *words]
+    running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not Path("data/videomme/.fetch/repository/videos_chunked_02.zip.part").exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    assert "What has come is kept; the same command goes on" in running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    fetch("videomme", "--yes")
+    assert len(tree()) == 7
+
+
 def test_waiting_between_tries_grows(monkeypatch):
     waits: list[float] = []
     monkeypatch.setattr(hub_module.time, "sleep", waits.append)
