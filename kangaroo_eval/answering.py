@@ -105,7 +105,7 @@ class Answering:
 
     def _note_asked(self, directory: RunDir) -> None:
         asked = directory.asked(self.plan.task.name)
-        known = {line["id"] for line in asked.read()}
+        known = journal.read_asked(directory.path, self.plan.task.name)
         new = [
             journal.asked_line(sample.id, self.plan.video_key(sample), self.plan.task.group(sample))
             for sample in self.plan.samples

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.errors import RunFailed, UserError, first_line
 
 SCHEMA = 1
 RUN_FILES = (
@@ -110,12 +110,14 @@ def read_lines(path: Path, end: int | None = None) -> Iterator[dict[str, Any]]:
                 return
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(
-                    f"{path}, line {number} is damaged ({error}): restore it or use --fresh"
+                    f"{path}, line {number} is damaged ({first_line(error)}): restore it or use --fresh"
                 ) from error
             if not isinstance(record, dict):
-                raise UserError(f"{path}, line {number}: expected an object, found {type(record).__name__}")
+                raise UserError(
+                    f"{path}, line {number}: expected an object, found {type(record).__name__}: restore it or use --fresh"
+                )
             yield record
             if end is not None and position >= end:
                 return
@@ -257,25 +259,47 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read: {first_line(error)}") from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(
             f"{file}: schema {SCHEMA} expected; this run was made by another version of kangaroo-eval"
         )
     lacking = [key for key in ("id", "model", "protocol", "tasks", "started") if key not in record]
     whole = not lacking and isinstance(record["tasks"], dict) and isinstance(record["protocol"], dict)
-    if not whole or not all(isinstance(each, dict) and "data" in each for each in record["tasks"].values()):
+    if not whole or not all(map(_is_entry, record["tasks"].values())):
         raise UserError(
             f"{file} is no whole run record (without {', '.join(lacking) or 'its parts'}): use --fresh"
         )
     return record
 
 
+_ENTRY_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("data", "data_root", "gold", "format", "data_fingerprint"), str),
+    **dict.fromkeys(("samples", "frames"), int),
+    "judge": dict,
+}
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this can be what a run record says of a task."""
+    return (
+        isinstance(entry, dict)
+        and entry.get("data") is not None
+        and all(isinstance(entry.get(name), kind | None) for name, kind in _ENTRY_FIELDS.items())
+    )
+
+
 def read_asked(path: Path, task: str) -> dict[str, str | None]:
     """Id -> group of every sample the run at `path` was asked for, in the order asked."""
     file = path / f"{task}.asked.jsonl"
-    return {_field(file, line, "id"): line.get("group") for line in read_lines(file)}
+    found: dict[str, str | None] = {}
+    for line in read_lines(file):
+        name, group = _field(file, line, "id"), line.get("group")
+        if not isinstance(group, str | None):
+            raise UserError(f"{file}: the group of {name[:80]!r} is damaged: restore it or use --fresh")
+        found[name] = group
+    return found
 
 
 def _field(file: Path, line: Mapping[str, Any], name: str) -> str:
@@ -292,10 +316,35 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
     for line in read_lines(file, end):
         for name in ("id", "status", "text") if line.get("status") == "ok" else ("id", "status"):
             _field(file, line, name)
-        losses = line.get("losses", [])
-        if not isinstance(losses, list) or not all(isinstance(each, int | float) for each in losses):
-            raise UserError(f"{file}: the losses of {line['id']} are damaged: restore it or use --fresh")
+        for name, kind in _ANSWER_FIELDS.items():
+            value = line.get(name)
+            if value is not None and not (
+                isinstance(value, kind) and (kind is not list or _all_numbers(value))
+            ):
+                raise UserError(
+                    f"{file}: the {name} of {line['id'][:80]!r} are damaged: restore it or use --fresh"
+                )
+        for name, inner in (("error", str), ("phases", int | float)):
+            if not all(isinstance(each, inner) for each in (line.get(name) or {}).values()):
+                raise UserError(
+                    f"{file}: the {name} of {line['id'][:80]!r} is damaged: restore it or use --fresh"
+                )
         yield line
+
+
+_ANSWER_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("seconds", "decode_seconds", "wait_seconds"), int | float),
+    **dict.fromkeys(("prompt_tokens", "new_tokens", "video_bytes", "attempt", "guess"), int),
+    **dict.fromkeys(("frames_repeated", "frames_absent", "subtitle_cues"), int),
+    **dict.fromkeys(("video", "system", "prompt", "prefill"), str),
+    **dict.fromkeys(("losses", "frame_times"), list),
+    **dict.fromkeys(("error", "phases"), dict),
+}
+"""What the fields of an answer are where they are there and not null; a list is one of numbers."""
+
+
+def _all_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(each, int | float) for each in values)
 
 
 # What scoring and counting need of an answer. Prompts and frame times are most of a line, so memory would grow
