@@ -309,7 +309,11 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
 def is_stale(path: Path, task: str, judge: Mapping[str, Any] | None) -> bool:
     """Whether the scores are not those of exactly the samples that have an `ok` answer, or of another judge than
     the run's, or older than what it said."""
-    answered = {name for name, line in last_answers(path, task).items() if line["status"] == "ok"}
+    asked = read_asked(path, task)
+    # An answer to what was never asked (files of two runs thrown together) is nobody's, and never scored.
+    answered = {
+        name for name, line in last_answers(path, task).items() if line["status"] == "ok" and name in asked
+    }
     scored = {line.get("id"): line for line in read_lines(path / f"{task}.scores.jsonl")}
     if answered != scored.keys():
         return True
