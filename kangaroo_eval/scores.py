@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -139,7 +140,9 @@ def _scores(path: Path, task: str) -> list[ScoredSample]:
 def _score(entry: Mapping[str, Any] | None) -> Score | None:
     if entry is None:
         return None
-    span = entry.get("span")
+    span, value = entry.get("span"), entry["score"]
+    if value is not None and (not isinstance(value, int | float) or not math.isfinite(value)):
+        raise TypeError(f"a score of {value!r}")
     return Score(
         entry["score"], _shared(entry["answer"]), _shared(entry.get("rule")), tuple(span) if span else None
     )

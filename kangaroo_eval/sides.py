@@ -18,6 +18,10 @@ MODEL_KEYS = frozenset({"model", "model_hash", "asked", "dtype", "frame_size", "
 """What of a protocol is the model's own: two runs may differ in it and still be compared."""
 
 
+# No judge's scale reaches further.
+_LARGEST = 100.0
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One answered sample: its scores, 0 to 1, by the careful and the official reader (None: outside the official
@@ -104,7 +108,7 @@ def _baseline(path: Path) -> Side:
             )
         tasks = {name: _baseline_task(entry) for name, entry in found["tasks"].items()}
         return Side(path.name, str(found.get("model", path.stem)), dict(found["protocol"]), tasks, path)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
@@ -117,14 +121,22 @@ def _baseline_task(entry: Mapping[str, Any]) -> SideTask:
     groups, official = entry.get("groups", {}), entry.get("official", {})
     samples = {
         name: Scored(
-            careful=float(score),
-            official=None if official.get(name) is None else float(official[name]),
+            careful=_sound(score),
+            official=None if official.get(name) is None else _sound(official[name]),
             video=str(entry["videos"][name]),
             group=str(groups.get(name, "")),
         )
         for name, score in entry["scores"].items()
     }
     return SideTask(samples, int(entry.get("asked", len(samples))), entry.get("seconds"))
+
+
+def _sound(score: Any) -> float:
+    """A score of a baseline file: on a judge's scale at most. ValueError for others, which sums would not survive."""
+    found = float(score)
+    if not abs(found) <= _LARGEST:
+        raise ValueError(f"{score!r} is no score")
+    return found
 
 
 def write_baseline(path: Path, side: Side) -> None:

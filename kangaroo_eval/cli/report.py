@@ -40,7 +40,9 @@ def command(options: argparse.Namespace) -> int:
             return _everything(options, runs, output)
         text = _rendered(form, runs, colour=sys.stdout.isatty() and not output)
         files = _plots(runs, user_path(options.plots)) if options.plots else []
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         names = " ".join(options.runs)
         raise UserError(
             f"{names}: a results.json is not whole; `kangaroo-eval score RUN` makes it anew"
@@ -105,7 +107,7 @@ def _results(path: Path) -> dict[str, Any]:
         )
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{file} cannot be read: {error}; `kangaroo-eval score {path}` makes it anew"
         ) from error

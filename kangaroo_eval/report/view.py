@@ -39,7 +39,17 @@ class View:
 
 
 def write_view(view: View, out: Path) -> Path:
-    """Write the folder; the path of its index.html. UserError for what is no run."""
+    """Write the folder; the path of its index.html. UserError for what is no run, or a damaged one."""
+    try:
+        return _write_view(view, out)
+    except (LookupError, TypeError, AttributeError) as error:
+        runs = " ".join(str(each) for each in (view.run, view.compare) if each)
+        raise UserError(
+            f"{runs}: the scores or the results.json are not whole; kangaroo-eval score RUN makes them anew"
+        ) from error
+
+
+def _write_view(view: View, out: Path) -> Path:
     record = read_record(view.run) if view.run.is_dir() else None
     if record is None:
         raise UserError(f"{view.run}: give a run directory (with a run.json)")
@@ -84,7 +94,7 @@ def _results(run: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
         found["tasks"].keys()
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{run} has no results.json to read: kangaroo-eval score {run} makes it") from error
     return found
 
