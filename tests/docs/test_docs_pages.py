@@ -102,7 +102,7 @@ def fox(tmp_path, monkeypatch):
     root = tmp_path / "DATA/fox"
     root.mkdir(parents=True)
     for number in range(3):
-        write_video(root / f"videos/v{number}.mp4")
+        write_video(root / f"videos/v{number}.mp4", shade=number)
     questions = (
         f'{{"id": "{n}", "video": "v{n}", "question": "Dark or bright?", "choices": ["dark", "bright"], "answer": "A", "kind": "light"}}\n'
         for n in range(3)
