@@ -59,7 +59,8 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
                 else "no data root (--data-root, KANGAROO_EVAL_DATA)"
             )
             raise DataError(
-                f"{task.name}: real data asked for, but not found: {where}. Get it from {task.source.homepage}"
+                f"{task.name}: real data asked for, but not found: {where}. Get it with data fetch {task.name} "
+                f"--data-root DIR, or from {task.source.homepage}"
             )
     if task.source.mini is None:
         raise DataError(f"{task.name} has no mini copy: give its real data with --data-root")

@@ -74,7 +74,7 @@ def _asked(task: Task, root: Path, options: argparse.Namespace) -> Asked:
 
     def confirm(text: str) -> None:
         print(text, file=sys.stderr)
-        if not options.yes and input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not options.yes and not _agreed():
             raise UserError("nothing further is fetched: you did not say yes")
 
     def tell(text: str) -> None:
@@ -83,6 +83,13 @@ def _asked(task: Task, root: Path, options: argparse.Namespace) -> Asked:
             print(f"  {text}", file=sys.stderr)
 
     return Asked(task=task, root=root, choose=chosen, confirm=confirm, tell=tell)
+
+
+def _agreed() -> bool:
+    try:
+        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _lines(task: Task, done: Fetched) -> list[str]:

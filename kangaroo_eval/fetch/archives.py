@@ -31,6 +31,10 @@ ROOM = 16 * 2**20
 CHUNK = 2**20
 
 
+class Refused(DataError):
+    """An archive that no honest person made."""
+
+
 class Entry(NamedTuple):
     """A file in an archive: its name, its size in bytes, the bytes it takes there, and how to read it."""
 
@@ -50,14 +54,12 @@ def unzipped(file: IO[bytes], archive: str) -> list[Entry]:
     whole = file.seek(0, io.SEEK_END)
     for info in opened.infolist():
         # The name as it stands: `filename` has it cut at a NUL and turned round at backslashes.
-        _refuse_name(archive, info.orig_filename)
+        refuse_name(archive, info.orig_filename)
         mode = info.external_attr >> 16
         if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise DataError(
-                f"{archive}: {info.orig_filename!r} is a link or a device: the archive is refused"
-            )
+            raise Refused(f"{archive}: {info.orig_filename!r} is a link or a device: the archive is refused")
         if info.flag_bits & 1:
-            raise DataError(f"{archive}: {info.orig_filename!r} is encrypted: the archive is refused")
+            raise Refused(f"{archive}: {info.orig_filename!r} is encrypted: the archive is refused")
         if not info.is_dir():
             found.append(
                 Entry(info.filename, info.file_size, info.compress_size, _opener(opened, info, archive))
@@ -80,9 +82,9 @@ def untarred(file: IO[bytes], archive: str, size: int) -> Iterator[Entry]:
     total = 0
     with damage(archive), tarfile.open(fileobj=file, mode="r|*") as opened:
         for member in opened:
-            _refuse_name(archive, member.name)
+            refuse_name(archive, member.name)
             if not (member.isfile() or member.isdir()) or member.issparse():
-                raise DataError(f"{archive}: {member.name!r} is a link or a device: the archive is refused")
+                raise Refused(f"{archive}: {member.name!r} is a link or a device: the archive is refused")
             total += member.size
             refuse_bomb(archive, total, size)
             if member.isfile():
@@ -109,15 +111,13 @@ def unpickled(file: IO[bytes], archive: str) -> list[Entry]:
         TypeError,
         AttributeError,
     ) as error:
-        raise DataError(
-            f"{archive}: not a pickle of plain values ({error}): the archive is refused"
-        ) from error
+        raise Refused(f"{archive}: not a pickle of plain values ({error}): the archive is refused") from error
     if not isinstance(held, dict) or not all(
         isinstance(name, str) and isinstance(data, bytes) for name, data in held.items()
     ):
-        raise DataError(f"{archive}: not a pickle of names and their files: the archive is refused")
+        raise Refused(f"{archive}: not a pickle of names and their files: the archive is refused")
     for name in held:
-        _refuse_name(archive, name)
+        refuse_name(archive, name)
     return [
         Entry(f"{name}.mp4", len(data), len(data), partial(io.BytesIO, data)) for name, data in held.items()
     ]
@@ -133,17 +133,16 @@ class _Plain(pickle.Unpickler):
 _LEADS_OUT = re.compile(r"(^|/)\.\.(/|$)|^/|^[A-Za-z]:|\\|[\x00-\x1f]")
 
 
-def _refuse_name(archive: str, name: str) -> None:
+def refuse_name(archive: str, name: str) -> None:
+    """Refused for a name in an archive or a repository that is no plain path below its folder."""
     if not name or _LEADS_OUT.search(name):
-        raise DataError(
-            f"{archive}: the name {name[:80]!r} leads out of the archive's folder: the archive is refused"
-        )
+        raise Refused(f"{archive}: the name {name[:80]!r} leads out of its folder: all of it is refused")
 
 
 def refuse_bomb(archive: str, content: int, size: int) -> None:
     """DataError where `content` bytes are more than an honest archive of `size` bytes holds."""
     if content > max(ROOM, MOST_RATIO * size):
-        raise DataError(
+        raise Refused(
             f"{archive}: {size / 1e9:.3g} GB that unpack to {content / 1e9:.3g} GB, more than {MOST_RATIO} times as much: "
             "the archive is refused"
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kangaroo_eval.errors import DataError
-from kangaroo_eval.fetch.archives import unzipped
+from kangaroo_eval.fetch.archives import Refused, unzipped
 from kangaroo_eval.fetch.hub import File, Hub, Repository
 from kangaroo_eval.fetch.placing import Place, Wanted
 from kangaroo_eval.task import Pack, Source
@@ -99,9 +99,9 @@ def _of_zip(
                 for each in unzipped(remote, file.path)
                 if (place := wanted.place(each.name, pack))
             ]
+        except Refused:
+            raise
         except DataError as error:
-            if "refused" in str(error):
-                raise
             # It may be the server that cannot give parts of files; the whole is checked when it is here.
             log.warning("%s; it is fetched whole", error)
             return _whole(repository, [file], pack), wanted

@@ -232,6 +232,8 @@ class Terminal(io.StringIO):
 
 
 def test_licence_and_size_are_shown_and_a_no_is_taken(hub, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    fetch("videomme", code=1)
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     fetch("videomme", code=1)
     told = capsys.readouterr().err
@@ -562,6 +564,13 @@ def test_interrupted_it_says_so_and_goes_on(hub, made):
     assert running.returncode == 130
     fetch("videomme", "--yes")
     assert len(tree()) == 7
+
+
+@pytest.mark.parametrize("path", ["../../owned.json", "/tmp/owned.json", "a/../../owned.json", "a\\b.json"])
+def test_a_repository_whose_names_lead_out_is_refused(hub, path, capsys):
+    hub.files[REPOSITORY][path] = b"{}"
+    assert "leads out of its folder" in refused(capsys, 6, "videomme", "--yes")
+    assert not tree()
 
 
 def test_waiting_between_tries_grows(monkeypatch):
