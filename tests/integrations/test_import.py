@@ -276,10 +276,19 @@ MLVU_ROWS = [
 ]
 
 
+STEMS = (
+    "1_plotQA",
+    "2_needle",
+    "3_ego",
+    "4_count",
+    "5_order",
+    "6_anomaly_reco",
+    "7_topic_reasoning",
+)
+
+
 def write_mlvu(root):
-    for number, stem in enumerate(
-        ("1_plotQA", "2_needle", "3_ego", "4_count", "5_order", "6_anomaly_reco", "7_topic_reasoning")
-    ):
+    for number, stem in enumerate(STEMS):
         rows = [
             {
                 "video": video,
