@@ -120,6 +120,7 @@ def _made(
     }
     text = None
     if ":" in task.name or not has_annotations(task, asked):
+        _refuse_strangers(task, found, parts)
         own = joining.carried(task, parts)
         rows = {name: row for name, (_, row) in own.items()}
         annotated = Annotated([sample for sample, _ in own.values()], Path())
@@ -138,6 +139,18 @@ def _made(
     group = next(iter({task.group(sample) for sample in annotated.samples}), None)
     lines = [*_asked(task, annotated, rows), *(journal.asked_line(name, "", group) for name in absent)]
     return Made(task, annotated, lines, answers, text), entry
+
+
+def _refuse_strangers(task: Task, found: Log, parts: Sequence[Part]) -> None:
+    """Without annotations to hold it against, a log that neither its name nor its ids tell to be of the task that was
+    asked for may be of any."""
+    for part in parts:
+        strange = benchmarks.ours(found.family, part.name) != task.name
+        if strange and any(benchmarks.own_id(task.name, part.name, row) is None for row in part.rows):
+            raise UserError(
+                f"{part.file}: neither the name {part.name!r} nor its ids tell that it is of {task.name}: another task? Give "
+                "the annotations with --data-root to bind its answers to their questions"
+            )
 
 
 def _refuse_twice(part: Part) -> None:

@@ -187,6 +187,11 @@ def carried(task: Task, parts: Sequence[Part]) -> dict[str, tuple[Sample, Row]]:
                     f"{task.name}: the log has no texts of options for {name}, which the official rule compares with: "
                     "give the annotations with --data-root"
                 )
+            if task.macro_over is not None and task.macro_over not in sample.tags:
+                raise DataError(
+                    f"{task.name}: the log does not tell the {task.macro_over} of {name}, which the mean is over: give the "
+                    "annotations with --data-root"
+                )
             found[name] = (sample, row)
     return found
 

@@ -77,7 +77,10 @@ def overview(results: Mapping[str, Any]) -> Table:
         )
     run = results["run"]
     caveats = f" ({'; '.join(run['notes'])})" if run["notes"] else ""
-    frames = f"{run['frames']} frames" if run["frames"] else "the tasks' own frames"
+    imported = any(task.get("recorded") for task in results["tasks"].values())
+    unsaid = "frames not recorded" if imported else "the tasks' own frames"
+    frames = f"{run['frames']} frames" if run["frames"] else unsaid
+    sampler = "" if imported else f", sampler {run['sampler']}"
     unit = _unit(results["tasks"].values())
     header = [
         "task",
@@ -89,9 +92,7 @@ def overview(results: Mapping[str, Any]) -> Table:
         "read differently",
         "videos",
     ]
-    return Table(
-        f"{run['model']}{caveats}, {frames}, sampler {run['sampler']}", header, rows, _caveats(results)
-    )
+    return Table(f"{run['model']}{caveats}, {frames}{sampler}", header, rows, _caveats(results))
 
 
 def _caveats(results: Mapping[str, Any]) -> list[str]:

@@ -412,6 +412,27 @@ def test_another_task_is_told(tmp_path, capsys):
     assert not Path("out").exists()
 
 
+def test_a_log_that_nothing_tells_to_be_of_a_task_is_not_taken_for_it(shared, capsys):
+    log = shared / "data/lmms_eval_logs/logs_ok"
+    for task in ("videomme", "mlvu", "lvbench"):
+        told = refused(capsys, 1, *imported(log, "--task", task))
+        assert f"neither the name 'ktoy' nor its ids tell that it is of {task}" in told
+    told = refused(capsys, 1, *imported(log, "--task", "tempcompass", "--data-root", shared / "data"))
+    assert "10 answers to questions that are not the annotations'" in told
+    assert "Did you mean" in refused(capsys, 1, *imported(log, "--task", "videomm"))
+    assert "no data of its own" in refused(capsys, 6, "--tasks", "lmms:ktoy", "--model", "constant:B")
+    assert not Path("out").exists()
+
+
+def test_a_mean_over_groups_needs_them(capsys):
+    score = {"question_id": "What?", "pred_answer": "A", "answer": "A"}
+    log = log_of(
+        "mlvu_dev", [record(n, "A", "A", f"What? {n}", mlvu_percetion_score=score) for n in range(3)]
+    )
+    told = refused(capsys, 6, *imported(log))
+    assert "the log does not tell the task of mlvu_dev/0, which the mean is over" in told
+
+
 def test_an_unknown_name_is_taken_for_the_task_that_is_asked_for(tmp_path):
     rows = videomme_rows(3)
     log = log_of("my_videomme", [videomme_record(n, row, row["answer"]) for n, row in enumerate(rows)])
