@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _FILE = re.compile(r"(?:(?P<stamp>\d{8}_\d{6}|.*?)_)?(?:results\.json|samples_(?P<task>.+)\.jsonl)")
 _FRAMES = ("max_frames_num", "max_num_frames", "nframes", "num_frames", "num_segments")
+MOST_ABSENT = 1_000_000
+"""Documents without a line, beyond which a count is damaged and not a log cut short."""
 _BASIC = {
     "doc_id",
     "doc",
@@ -170,8 +173,13 @@ def _part(name: str, file: Path, results: Mapping[str, Any]) -> Part:
         for key, value in entry.items()
         if isinstance(value, int | float)
         and not isinstance(value, bool)
+        and math.isfinite(value)
         and not re.search(r"_stderr|^paired_|_(?:expected_accuracy|internal_variance)", key)
     }
+    if isinstance(asked, int) and asked > len(rows) + MOST_ABSENT:
+        raise UserError(
+            f"{file} has {len(rows)} samples of the {asked} that its results file counts: restore the file"
+        )
     return Part(name, file, rows, asked if isinstance(asked, int) else None, metrics)
 
 
@@ -258,7 +266,7 @@ def _score(details: Mapping[str, Any], answer: object, target: object) -> float 
     """What the harness gave: recorded, else whether its reading equals its label, as its aggregation compares them."""
     for key in ("score", "rating"):
         value: object = details.get(key)
-        if isinstance(value, bool | int | float):
+        if isinstance(value, bool | int | float) and math.isfinite(value):
             return float(value)
     if answer is None or target is None or not any(key in details for key in _LABELS):
         return None

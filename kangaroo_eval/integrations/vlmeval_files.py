@@ -10,6 +10,8 @@ import ast
 import csv
 import io
 import json
+import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 
 from kangaroo_eval.errors import UserError, cannot_import, first_line
 from kangaroo_eval.integrations.theirs import Log, Part, Row
+
+log = logging.getLogger(__name__)
 
 LONGEST_CELL = 32_767
 """Characters that a cell of xlsx holds: what is longer was cut when the file was written."""
@@ -42,6 +46,11 @@ def read(path: Path, dataset: str | None) -> Log:
     model, name = names(file, dataset)
     table = _table(file)
     rows = [_row(file, number, each) for number, each in enumerate(table)]
+    cut = sum(len(row.text or "") >= LONGEST_CELL for row in rows)
+    if cut and file.suffix.lower() == ".xlsx":
+        log.warning(
+            "%s: %d predictions have the %d characters of a full cell: they were cut", file, cut, LONGEST_CELL
+        )
     status = _status(file, name)
     return Log(
         family="vlmeval",
@@ -196,7 +205,7 @@ def _number(value: object) -> float | None:
         found = float(str(value))
     except ValueError:
         return None
-    return found if found >= 0 else None
+    return found if math.isfinite(found) and found >= 0 else None
 
 
 def _candidates(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -263,6 +272,7 @@ def _overall(rating: Path) -> float | None:
 
 def _float(value: object) -> float | None:
     try:
-        return float(str(value))
+        found = float(str(value))
     except ValueError:
         return None
+    return found if math.isfinite(found) else None

@@ -640,6 +640,32 @@ def test_open_labels_are_imported_and_said_not_to_be_scored_again(capsys):
     assert (found["careful"]["value"], found["official"]["value"]) == (None, 0.5)
 
 
+def test_cells_that_were_cut_are_counted(capsys):
+    rows = videomme_rows(1)
+    write_table("m_Video-MME.xlsx", vlmeval_rows(rows, ["A" * 32_767, "B", "C"]))
+    assert run(*imported("m_Video-MME.xlsx")) == 0
+    assert "1 predictions have the 32767 characters of a full cell" in capsys.readouterr().err
+
+
+def test_numbers_that_are_none_are_no_numbers(capsys):
+    records = [record(n, "A", "A", "What?", toy={"score": float("nan")}) for n in range(3)]
+    log = log_of("toy", records, metrics={"toy,none": float("nan"), "other,none": 1.0})
+    assert run(*imported(log)) == 0
+    found = result("lmms:toy")
+    assert found["recorded"]["metrics"] == {"toy": {"other,none": 1.0}} and found["official"]["n"] == 0
+    assert "NaN" not in Path("out/results.json").read_text()
+    log_of("toy", records, asked=10**12)
+    assert "3 samples of the 1000000000000" in refused(capsys, 1, *imported(log, output="two"))
+
+
+def test_half_a_sign_comes_through():
+    log = log_of("toy", [record(0, "A \ud83d", "A", "Wh\ud83dat?", toy={"score": 1.0})])
+    assert run(*imported(log)) == 0
+    Path("out/lmms:toy.scores.jsonl").unlink()
+    assert run("score", "out", "-q") == 0
+    assert result("lmms:toy")["careful"]["value"] == 1.0
+
+
 # --- parts --------------------------------------------------------------------------------------------------
 
 
