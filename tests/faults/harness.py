@@ -65,10 +65,10 @@ class Runs:
         words = ["run", "--tasks", "videomme", "--model", "looking", "--data-root", str(self.data)]
         return [*words, "--output", str(self.folder / output), "--frames", "4", "-q", *more]
 
-    def start(self, *words: str, before: str = "", **env: str) -> subprocess.Popen[str]:
-        """The command with these words, in a session of its own."""
+    def start(self, *words: str, before: str = "", begin: str = BEGIN, **env: str) -> subprocess.Popen[str]:
+        """The command with these words, in a session of its own; `begin` is Python that is another program."""
         return subprocess.Popen(
-            [sys.executable, "-c", f"{before}\n{BEGIN}", *words],
+            [sys.executable, "-c", f"{before}\n{begin}", *words],
             env={**self.env, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,11 +77,11 @@ class Runs:
             start_new_session=True,
         )
 
-    def go(self, *words: str, before: str = "", timeout: float = 120, **env: str) -> tuple[int, str]:
+    def go(self, *words: str, before: str = "", begin: str = BEGIN, **env: str) -> tuple[int, str]:
         """Exit code, and all that was said."""
-        process = self.start(*words, before=before, **env)
+        process = self.start(*words, before=before, begin=begin, **env)
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(timeout=180)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
@@ -106,11 +106,13 @@ class Runs:
         """How often the model was asked what, over all processes."""
         return Counter(self.marks.read_text().splitlines() if self.marks.exists() else [])
 
-    def final(self, output: str) -> dict[str, Any]:
-        """All that a run ends with, less times, ids and places: answers by id, scores, results.json, who was asked."""
+    def final(self, output: str, journal: bool = True) -> dict[str, Any]:
+        """All that a run ends with, less times, ids and places: answers by id, scores, results.json, who was asked.
+        Without its `journal` the answers are their texts, which is all that a file of predictions has."""
         folder = self.folder / output
+        kept = ("text", "frame_times", "prompt", "video", "video_bytes") if journal else ("text",)
         answers = {
-            line["id"]: {key: line[key] for key in ("text", "frame_times", "prompt", "video", "video_bytes")}
+            line["id"]: {key: line[key] for key in kept}
             for line in self.lines(output)
             if line["status"] == "ok"
         }
