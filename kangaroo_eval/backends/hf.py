@@ -22,11 +22,12 @@ from kangaroo_eval.backends import hf_loading
 from kangaroo_eval.backends.hf_decoding import Greedy
 from kangaroo_eval.backends.hf_inputs import Reader, Unaskable, geometry, takes_any_size
 from kangaroo_eval.backends.hf_options import HFOptions, read_options
+from kangaroo_eval.backends.hf_prefix import Prefix
 from kangaroo_eval.backends.hf_reuse import Features
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.options import STANDARD, positive
 from kangaroo_eval.torch_tools import cpu_threads, told_as_memory_error, torch_device, torch_dtype
-from kangaroo_eval.types import Failure, Frames, Request, Response
+from kangaroo_eval.types import Failure, Frames, Request, Response, Video
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,9 @@ log = logging.getLogger(__name__)
 class HFModel:
     """A loaded transformers model as the harness sees it (protocols `Model`, `AspectKeeping` and `Described`).
 
-    The processor's work on a video's pixels is done once for all its questions, and so is the vision encoder's
-    while questions are asked one at a time; batches encode the video once for each question of the batch.
+    The processor's work on a video's pixels is done once for all its questions. While questions are asked one at a time, so is
+    the vision encoder's and, for the families of `hf_prefix.FAMILIES`, the LLM's on what stands before the questions; batches
+    encode the video once for each question of the batch.
 
     `model_hash` is of the files and of how a video is shown (`seen_hash`); `settings["weights_hash"]` of the files alone.
     """
@@ -53,17 +55,21 @@ class HFModel:
     threads: int | None = None
     dtype: str = field(init=False)
     features: Features = field(init=False, repr=False)
+    prefix: Prefix = field(init=False, repr=False)
     _greedy: Greedy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.dtype = str(self.network.dtype).removeprefix("torch.")
         self.features = Features(self.network)
+        self.prefix = Prefix(self.network)
         tokenizer = self.reader.processor.tokenizer
         self._greedy = Greedy(self.network, tokenizer)
         if tokenizer.pad_token_id is None:
             # Prompts of a batch are filled up with what fills up its answers; neither is attended to.
             tokens = map(tokenizer.convert_ids_to_tokens, (self._greedy.pad, *self._greedy.stops))
             tokenizer.pad_token = next(filter(None, tokens), None)
+        if self.batch_size == 1:
+            self._try_prefix()
         self.settings = {
             **self.settings,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
@@ -73,6 +79,7 @@ class HFModel:
             "threads": self.threads or torch.get_num_threads(),
             "decoding": "greedy",
             "generation_config_ignored": self._greedy.ignored,
+            "done_once_a_video": "vision and prompt" if self.prefix.used else "vision",
             "timed_text": "interleaved" if self.reader.shown == "images" else "before the question",
         }
 
@@ -91,6 +98,7 @@ class HFModel:
         """Free what is kept of the last video."""
         self.reader.forget()
         self.features.forget()
+        self.prefix.forget()
 
     def _respond_run(self, run: Sequence[Request]) -> Iterator[Response | Failure]:
         asked: list[tuple[Request, str]] = []
@@ -112,7 +120,8 @@ class HFModel:
                 inputs = self.reader.read([text for _, text in batch], frames)
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 self._note_length(max(lengths))
-                replies = self._greedy(self._placed(inputs), [request.max_new_tokens for request, _ in batch])
+                placed = self.prefix.continued(self._placed(inputs))
+                replies = self._greedy(placed, [request.max_new_tokens for request, _ in batch])
             seconds = (time.perf_counter() - started) / len(batch)
             for (request, _), length, reply in zip(batch, lengths, replies, strict=True):
                 yield Response(
@@ -123,6 +132,21 @@ class HFModel:
                     new_tokens=len(reply),
                     seconds=seconds,
                 )
+
+    def _try_prefix(self) -> None:
+        """See whether this network's prompts can be split, on four frames of noise: with fewer, positions in time and the ways
+        in which they may be wrong do not show."""
+        noise = np.random.default_rng(0).integers(0, 255, (4, self.frame_size, self.frame_size, 3), np.uint8)
+        frames = Frames(noise, (0.0, 1.5, 3.0, 4.5), total=4, duration=6.0)
+        request = Request("", Video(""), "What is to be seen?", frames, 1)
+        try:
+            text = self.reader.text(request)
+        except (UserError, Unaskable):
+            # Told where a real question is asked.
+            return
+        with cpu_threads(self.threads):
+            self.prefix.try_out(self._placed(self.reader.read([text], frames)))
+        self.forget()
 
     def _note_length(self, tokens: int) -> None:
         """Say once, and in every output, that prompts run beyond the positions that the LLM was made for. Rotary

@@ -99,7 +99,7 @@ class Features:
         # `generate` asks the method's signature which inputs are its own.
         @functools.wraps(method)
         def remembered(*args: Any, **options: Any) -> Any:
-            if self._kept is None or not _equal(self._kept[:3], (name, args, options)):
+            if self._kept is None or not equal(self._kept[:3], (name, args, options)):
                 self.forget()
                 output = method(*args, **options)
                 self._kept = (name, args, options, _light(output))
@@ -120,7 +120,7 @@ def _light(output: Any) -> Any:
     return light
 
 
-def _equal(one: Any, other: Any) -> bool:
+def equal(one: Any, other: Any) -> bool:
     """Equal to the bit, through lists and mappings of tensors."""
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return (
@@ -131,7 +131,7 @@ def _equal(one: Any, other: Any) -> bool:
             and torch.equal(one, other)
         )
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
+        return len(one) == len(other) and all(map(equal, one, other))
     return bool(one == other)

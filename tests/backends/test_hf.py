@@ -94,9 +94,10 @@ def answers(model, asked) -> list[str]:
 
 
 class Spy:
-    """Records what reaches `generate`."""
+    """Records what reaches `generate`, of whole prompts."""
 
     def __init__(self, model):
+        model.prefix.used = False
         self.model, self.seen = model, []
         self.generate = model.network.generate
         model.network.generate = self

@@ -1,0 +1,106 @@
+"""The LLM's cache of what a video's prompts begin with, made once for all its questions.
+
+A prompt is split behind its last visual token, also where it is the only one about its video: so the arithmetic does not
+depend on which questions come together. In exact arithmetic answers are those of whole prompts.
+"""
+
+# mypy: allow-untyped-calls
+# (transformers and torch annotate only a part of their methods)
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from kangaroo_eval.backends.hf_reuse import equal
+from kangaroo_eval.errors import one_line
+
+log = logging.getLogger(__name__)
+
+FAMILIES = frozenset({"internvl", "llava", "llava_next_video", "llava_onevision", "qwen3_vl", "smolvlm"})
+"""`model_type` of the models for which this was held against whole prompts (`tests/backends/test_hf_prefix.py`). Others may keep
+more between calls than a cache of keys and values; Qwen2.5-VL's positions behind a video do not follow from the video's own."""
+TOKENS = ("image_token_id", "video_token_id", "image_token_index", "video_token_index")
+TOLERANCE = {torch.float32: 1e-3}
+"""By how much logits may differ, as a share of their range; in halves, whose rounding is coarser, `_COARSE`."""
+_COARSE = 0.05
+
+
+class Prefix:
+    """For one network. `used`: whether prompts are split, which a trial decides (`try_out`)."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.used = False
+        self._visual = {getattr(network.config, name, None) for name in TOKENS} - {None}
+        known = inspect.signature(network.forward).parameters
+        # What transformers calls it depends on its version.
+        self._name = "cache" if "cache" in known else "past_key_values"
+        self.forget()
+
+    def forget(self) -> None:
+        """Free what is kept of the last video."""
+        self._kept: tuple[Mapping[str, Any], Any] | None = None
+
+    def try_out(self, inputs: Mapping[str, Any]) -> None:
+        """Have a prompt's first logits made both ways, and split from now on if they are the same. Never raises for what a
+        network cannot do: then it is asked with whole prompts."""
+        if self.network.config.model_type not in FAMILIES or not self._length(inputs["input_ids"]):
+            return
+        try:
+            whole, split = self._logits(inputs), self._logits(self._split(inputs))
+        except Exception as error:  # noqa: BLE001 - another library's inner workings
+            log.info("prompts are not split: %s", one_line(error))
+            return
+        finally:
+            self.forget()
+        off = (whole - split).abs().max() / (whole.max() - whole.min()).clamp_min(1e-12)
+        self.used = bool(off <= TOLERANCE.get(self.network.dtype, _COARSE))
+        if not self.used:
+            log.info("prompts are not split: their logits differ by %.2g of their range", float(off))
+
+    def continued(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `generate` needs of a prompt whose beginning is known; the prompt itself where it is not to be split."""
+        if not self.used or inputs["input_ids"].shape[0] != 1 or not self._length(inputs["input_ids"]):
+            return inputs
+        return self._split(inputs)
+
+    def _logits(self, inputs: Mapping[str, Any]) -> Tensor:
+        """Of the first token of an answer, (vocabulary,)."""
+        with torch.inference_mode():
+            found = self.network.generate(
+                **inputs, max_new_tokens=1, return_dict_in_generate=True, output_logits=True
+            )
+        logits: Tensor = found.logits[0][0].float()
+        return logits
+
+    def _length(self, ids: Tensor) -> int:
+        """Tokens up to the last visual one; 0 where there is none."""
+        visual = torch.isin(ids[0], torch.tensor(sorted(self._visual), device=ids.device))
+        places = visual.nonzero()
+        return int(places[-1]) + 1 if len(places) else 0
+
+    @torch.inference_mode()
+    def _split(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        ids = inputs["input_ids"]
+        length = self._length(ids)
+        begun = {name: value[:, :length] if _along(value, ids) else value for name, value in inputs.items()}
+        if self._kept is None or not equal(self._kept[0], begun):
+            self.forget()
+            cache = DynamicCache(config=self.network.config.get_text_config())
+            self.network(**begun, **{self._name: cache}, use_cache=True)
+            self._kept = begun, cache
+        rest = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
+        return {**rest, self._name: copy.deepcopy(self._kept[1])}
+
+
+def _along(value: Any, ids: Tensor) -> bool:
+    """Whether an input has one value for each token."""
+    return isinstance(value, Tensor) and value.shape == ids.shape
