@@ -7,7 +7,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,7 +166,7 @@ def _ask(
     sheet = Sheet()
     own = dataclasses.replace(plan, samples=tuple(sample for group in groups for sample in group))
 
-    def decode(jobs: Iterator[Job]) -> Iterator[Decoded]:
+    def decode(jobs: Iterable[Job]) -> Iterator[Decoded]:
         # One after the other, so that what is measured is one worker's time.
         for found in decode_ahead(jobs, workers=1, ahead=1, timeout=config.decode_timeout):
             if found.frames is not None:
