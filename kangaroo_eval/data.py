@@ -45,7 +45,9 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
     if data not in CHOICES:
         raise UserError(f"--data {data!r}: choose one of {', '.join(CHOICES)}")
     if ":" in task.name and not task.source.annotations:
-        raise DataError(f"{task.name} has no data of its own: its questions come with a log (kangaroo-eval import)")
+        raise DataError(
+            f"{task.name} has no data of its own: its questions come with a log (kangaroo-eval import)"
+        )
     if data != "mini":
         if data_root is not None and not data_root.is_dir():
             raise DataError(

@@ -261,7 +261,9 @@ def _score(parser: argparse.ArgumentParser) -> None:
 
 def _import(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("path", metavar="PATH", help="lmms-eval's log (a folder or a file of it), or VLMEvalKit's result file")
+    add(
+        "path", metavar="PATH", help="lmms-eval's log (a folder or a file of it), or VLMEvalKit's result file"
+    )
     add("--task", help="what the answers are to, where the log does not tell; or one of several in it")
     add(
         "--output",

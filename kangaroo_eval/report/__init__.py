@@ -53,7 +53,9 @@ def markdown(runs: Runs) -> str:
     if tables:
         parts.append(_MARKDOWN_LEGEND)
     for run in many:
-        parts += map(_markdown, [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)])
+        parts += map(
+            _markdown, [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
+        )
     return "\n\n".join(parts) + "\n"
 
 
