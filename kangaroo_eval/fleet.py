@@ -168,8 +168,8 @@ class RankingFleet(Fleet):
 def fleet(config: RunConfig) -> Iterator[Model]:
     """The workers of a run, of which at least one has its model loaded. UserError where there is no Ray, RunFailed where the
     cluster cannot be reached or no worker begins."""
-    wanted = config.gpus
-    cpus = (wanted or 1) + (os.cpu_count() or 1)
+    # For decoding: models have none of their own, as the cluster counts.
+    cpus = config.workers or os.cpu_count() or 1
     with connected(config.ray or None, cpus=cpus, memory=_STORE):
         made = _sized(config)
         try:
