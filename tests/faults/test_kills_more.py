@@ -107,7 +107,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(runs):
     assert code == 0, said
     weights = contents(whole / "model")
     assert any(name.endswith(".safetensors") for name in weights)
-    for moment in moments(int(count.read_text()), COUNT // 5 or 2, "train"):
+    for moment in moments(int(count.read_text()), COUNT // 5 or 1, "train"):
         out = runs.folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         fault = {"FAIL_UNDER": str(out), "FAIL_AT": str(moment)}
