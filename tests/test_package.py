@@ -386,7 +386,7 @@ def test_the_readme_has_two_install_commands_and_ci_runs_the_second_word_for_wor
     commands = re.findall(r"^pip install .*", text, re.MULTILINE)
     assert commands == [
         'pip install "torch==2.13.0" -e ".[model]" && kangaroo-eval --tasks videomme,mlvu --frames 64',
-        'pip install "torch==2.13.0" -e ".[test]" && pytest',
+        'pip install "torch==2.13.0" -e ".[test]" && pytest -n 2 --dist loadfile',
     ]
     assert "grep -m1 -F '&& pytest' README.md" in (ROOT / ".ci/run").read_text()
 
