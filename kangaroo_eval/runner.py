@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import re
 import sys
@@ -120,7 +121,7 @@ def run(
     if config.controls:
         return _with_controls(config, model, progress)
     plans = make_plan(config)
-    with RunDir(config.output or default_output(config, plans)) as directory:
+    with RunDir(config.output or default_output(config, plans)) as directory, _settled():
         record = _answer_and_score(directory, config, plans, model, progress)
         # The questions are not needed any more, and of a large benchmark they are most of what is held.
         del plans
@@ -128,6 +129,18 @@ def run(
         found = Results(directory.path, results.build(directory.path, record, config.min_coverage))
         _write_report(found)
         return found
+
+
+@contextlib.contextmanager
+def _settled() -> Iterator[None]:
+    """What is there now stays out of the garbage collector's rounds: of a large benchmark that is a million objects, which do not
+    change and would be looked through again and again, the longer the run."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _with_controls(

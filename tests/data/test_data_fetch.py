@@ -58,6 +58,8 @@ def made(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, away):
     """No token and no offline mode of the user's, and no waiting between tries."""
+    # The client looks at the environment once, when it is first imported.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     for name in ("HF_HUB_OFFLINE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(Path.cwd() / "hf"))
