@@ -232,8 +232,10 @@ class Answering:
             # As they are done: a video that is slow, or hangs until it is given up, does not keep the model waiting.
             videos = decode_ahead(jobs(), workers=workers, timeout=self.config.decode_timeout, in_order=False)
         try:
+            seen = 0
             for decoded in videos:
                 _, group = asked.pop(id(decoded.job))
+                seen += 1
                 if decoded.error is not None:
                     self._unreadable(group, decoded)
                     continue
@@ -246,6 +248,10 @@ class Answering:
                     self.waiting[request.id] = (request, decoded, trace_of(frames))
                     self.streak.ask(request.id, self.plan.video_key(sample))
                     yield request
+            if seen != len(groups):
+                raise RunFailed(
+                    f"{len(groups) - seen} videos did not come back from decoding; the answers are kept"
+                )
         finally:
             if isinstance(videos, Generator):
                 videos.close()

@@ -256,7 +256,8 @@ class Dispatch(Answering):
         the end, when the other workers would have nothing to do."""
         spec = frame_spec(self.config, self.plan.task, self.model)
         store = store_of(self.config)
-        found = [_Group(samples, Job(samples[0].video, spec, store)) for samples in by_video(self.todo)]
+        also = tuple(dataclasses.replace(spec, frames=count) for count in self.config.also_frames)
+        found = [_Group(samples, Job(samples[0].video, spec, store, also)) for samples in by_video(self.todo)]
         return sorted(
             found,
             key=lambda group: (self._all_failed_before(group.samples), -(file_bytes(group.job.video) or 0)),
@@ -329,11 +330,13 @@ class Dispatch(Answering):
         group = worker.busy.pop(answer)
         try:
             found: Answered = ray.get(answer)
-        except (ObjectLostError, RayActorError) as error:
+        except ObjectLostError as error:
+            # Its frames went with a machine; the worker goes on with what else it has.
+            self._again([group], error)
+            return
+        except RayActorError as error:
             self._again([group, *worker.busy.values()], error)
-            worker.busy.clear()
-            if isinstance(error, RayActorError):
-                self.fleet.lost(worker)
+            self.fleet.lost(worker)
             return
         except RayTaskError as error:
             raise raised_there(error, f"{self.model.name} failed") from error

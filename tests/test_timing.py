@@ -150,3 +150,18 @@ def test_the_command_leaves_its_forecast_for_the_report(made, tmp_path, capsys, 
     assert read_forecast(tmp_path / "run") is None
     assert main(["run", *words, "--dry-run", "guess"]) == 1
     assert "--dry-run 'guess': give nothing, or measure" in capsys.readouterr().err
+
+
+def test_a_video_that_never_comes_back_from_decoding_ends_the_run(made, tmp_path, monkeypatch):
+    """It must not pass for one that was not asked for."""
+    from kangaroo_eval import answering
+    from kangaroo_eval.errors import RunFailed
+
+    plain = answering.decode_ahead
+
+    def forgetful(*args, **options):
+        yield from list(plain(*args, **options))[1:]
+
+    monkeypatch.setattr(answering, "decode_ahead", forgetful)
+    with pytest.raises(RunFailed, match="1 videos did not come back from decoding"):
+        evaluate("videomme", Slow(), 4, data="real", data_root=made, output=tmp_path, workers=1)
