@@ -370,9 +370,13 @@ def _damage(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def exit_code(results: Mapping[str, Any]) -> int:
-    """2 when a task has no answer at all, 3 when one is below the coverage threshold, else 0."""
+    """2 when a task has no answer at all, 3 when one, or a control of it, is below the coverage threshold, else 0."""
     statuses = {each["status"] for each in results["tasks"].values()}
-    return 2 if "failed" in statuses else 3 if "low_coverage" in statuses else 0
+    controls = {
+        each["status"] for task in results["tasks"].values() for each in task.get("controls", {}).values()
+    }
+    short = "low_coverage" in statuses or not controls.isdisjoint(("low_coverage", "failed"))
+    return 2 if "failed" in statuses else 3 if short else 0
 
 
 def summary(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Results:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 2 a task has no answer, 3 coverage below the threshold."""
+        """0 done, 2 a task has no answer, 3 coverage below the threshold (a control's too)."""
         return results.exit_code(self.data)
 
     def __getitem__(self, task: str) -> Mapping[str, Any]:

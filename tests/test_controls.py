@@ -14,7 +14,8 @@ from kangaroo_eval.cli import main
 from kangaroo_eval.controls import CONTROLS
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.permutation import all_turned, before, turned
-from kangaroo_eval.types import Sample, Video
+from kangaroo_eval.report.controls import troubles
+from kangaroo_eval.types import Failure, Sample, Video
 
 ALL = tuple(CONTROLS)
 
@@ -159,6 +160,21 @@ def test_a_score_below_that_without_the_video_is_told(data, tmp_path):
     told = next(each for each in found["videomme"]["findings"] if each["kind"] == "below_blind")
     assert "the score is 100.0 points" in told["text"] and "below that without the video" in told["text"]
     assert found["videomme"]["careful"]["value"] == 0.0, "and the score stays what it is"
+
+
+def test_a_control_that_lacks_answers_is_no_success(data, tmp_path):
+    """Else a nightly job reads "the video adds nothing" off a control that was never answered."""
+
+    down = sorted(right(data))[:3]
+
+    def say(request):
+        blind = not len(request.frames.times)
+        return Failure(request.id, "http_500", "down") if blind and request.id in down else "B"
+
+    found = go(Scripted(say), data, tmp_path / "run", controls=("blind", "single-frame"))
+    assert found["videomme"]["status"] == "ok" and found.exit_code == 3
+    assert troubles(found.data) == ["videomme, control blind: status low_coverage, coverage 90.0 %."]
+    assert troubles(found.data)[0] in (tmp_path / "run/report.md").read_text()
 
 
 def test_scores_of_shuffled_options_are_of_the_shuffled_ones(data, tmp_path):

@@ -31,6 +31,7 @@ def command(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(config, options)
     from kangaroo_eval.report import terminal
+    from kangaroo_eval.report.controls import troubles as control_troubles
     from kangaroo_eval.report.tables import troubles
     from kangaroo_eval.results import summary
     from kangaroo_eval.runner import run
@@ -44,7 +45,7 @@ def command(options: argparse.Namespace) -> int:
         print(f"\nrun directory: {results.path}")
     elif results.exit_code:
         # Quiet is for runs that went well: a script must not be left with a bare exit code.
-        for line in troubles(results.data):
+        for line in (*troubles(results.data), *control_troubles(results.data)):
             print(f"kangaroo-eval: {line}", file=sys.stderr)
     if options.json:
         print(json.dumps(summary(results.path, results.data)))

@@ -24,10 +24,7 @@ def controls(results: Mapping[str, Any]) -> list[Table]:
             lost = each["lost"]["careful"]
             told = ["-", "0"] if lost is None else [_interval(lost), str(lost["n"])]
             rows.append([task["label"], f"{name}: {each['about']}", *scores, *told, _same(each.get("same"))])
-            if each["status"] != "ok":
-                notes.append(
-                    f"{task['label']}, {name}: status {each['status']}, coverage {100 * each['coverage']:.1f} %."
-                )
+        notes += _short(task)
         notes += _letters(task)
     if not rows:
         return []
@@ -37,6 +34,19 @@ def controls(results: Mapping[str, Any]) -> list[Table]:
         "option was chosen."
     )
     return [Table(f"{results['run']['model']}: controls", _HEADER, rows, notes)]
+
+
+def troubles(results: Mapping[str, Any]) -> list[str]:
+    """Which controls lack answers: one line each."""
+    return [line for task in results["tasks"].values() for line in _short(task)]
+
+
+def _short(task: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{task['label']}, control {name}: status {each['status']}, coverage {100 * each['coverage']:.1f} %."
+        for name, each in task.get("controls", {}).items()
+        if each["status"] != "ok"
+    ]
 
 
 def _interval(lost: Mapping[str, Any]) -> str:
