@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 
 from kangaroo_eval.errors import UserError
@@ -116,8 +122,69 @@ def test_an_official_denominator_that_leaves_answers_out_is_said_beside_the_numb
 def test_marks_show_in_markdown_and_on_the_terminal():
     text = markdown(results())
     assert "**57.6**" in text and "<u>56.1</u>" in text
-    assert "\x1b[1m57.6\x1b[0m" in terminal(results(), colour=True)
+    shown = terminal(results(), columns=120)
+    assert "\x1b[1m57.6\x1b[0m" in shown and "\x1b[4m56.1\x1b[0m" in shown and "underlined: second" in shown
     assert "57.6*" in terminal(results())
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_narrow_terminal_cuts_no_number_and_no_column():
+    """Rich, left alone, makes "50.0 ± 1.…" of a value and leaves columns out."""
+
+    def kangaroo(text):
+        return next(line for line in text.splitlines() if line.startswith("Kangaroo ")).split()
+
+    wide = plain(terminal(results(), columns=400))
+    for columns in (20, 80, 110):
+        text = plain(terminal(results(), columns=columns))
+        assert "…" not in text and kangaroo(text) == kangaroo(wide)
+        table = text[: text.index("own")]
+        assert table.count("(100") == 8 and table.count("± 1.1") == 8
+        grid = [line for line in table.splitlines() if "─" in line or "Kangaroo" in line]
+        assert max(map(len, grid)) < 100, "headings and errors in lines of their own"
+
+
+def test_what_others_wrote_does_not_command_a_terminal():
+    found = results()
+    found["run"]["model"] = "m\x1b[2J\x07 [bold]x[/bold] \x9b31m"
+    text = terminal(found, columns=100)
+    assert "\x1b[2J" not in text and "\x07" not in text and "\x9b" not in text
+    assert "[bold]x[/bold]" in plain(text)
+
+
+def test_a_command_at_a_terminal_fits_it(tmp_path):
+    """Through a real pseudo-terminal of 90 columns: styles and that width, and neither in a pipe."""
+    import pty
+
+    found = results()
+    found["schema"] = 1
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    command = [
+        sys.executable,
+        "-c",
+        "from kangaroo_eval.cli import console; console()",
+        "report",
+        str(tmp_path),
+    ]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90"}
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        said = b""
+        while process.poll() is None or not said:
+            try:
+                said += os.read(ours, 1 << 16)
+            except OSError:
+                break
+    os.close(ours)
+    assert process.returncode == 0 and b"\x1b[1m57.6\x1b[0m" in said
+    notes = [line for line in plain(said.decode()).splitlines() if line.startswith("  ")]
+    assert notes and max(map(len, notes)) <= 110
+    piped = subprocess.run(command, capture_output=True, check=True, env=environment).stdout
+    assert b"\x1b" not in piped and b"57.6*" in piped
 
 
 def test_low_coverage_shows_no_score_and_says_why():

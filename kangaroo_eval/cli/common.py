@@ -7,6 +7,7 @@ import importlib
 import io
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -159,3 +160,10 @@ def pairs(text: str) -> dict[str, str]:
             raise UserError(f"--model-args {name}: it has a flag of its own, --{name.replace('_', '-')}")
         found[name] = value
     return found
+
+
+def columns() -> int | None:
+    """How wide the terminal is that somebody looks at; None where stdout goes to a file, a pipe, or a terminal that knows
+    no styles: there every row is one line."""
+    looked_at = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return shutil.get_terminal_size().columns if looked_at else None

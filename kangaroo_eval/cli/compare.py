@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from kangaroo_eval.cli.common import user_path
+from kangaroo_eval.cli.common import columns, user_path
 from kangaroo_eval.errors import UserError
 
 FORMATS = ("terminal", "markdown")
@@ -32,7 +32,8 @@ def command(options: argparse.Namespace) -> int:
     pages = new.path / "view" / "index.html" if new.path else None
     page = pages.resolve().as_uri() if pages and pages.is_file() else None
     tables = comparison_tables(found, alpha=options.alpha, flips=options.flips, page=page)
-    text = markdown_tables(tables) if options.format == "markdown" else text_tables(tables)
+    wide = None if options.output else columns()
+    text = markdown_tables(tables) if options.format == "markdown" else text_tables(tables, columns=wide)
     if options.output:
         write_text(user_path(options.output), text + "\n")
     elif not options.quiet:

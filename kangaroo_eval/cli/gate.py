@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kangaroo_eval.cli.common import user_path
+from kangaroo_eval.cli.common import columns, user_path
 from kangaroo_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(options: argparse.Namespace) -> int:
     verdict = gate(found, rule)
     table = verdict_table(verdict, f"gate: {found.old.name} -> {found.new.name}: {verdict.outcome}")
     if not options.quiet:
-        print(text_tables([table]))
+        print(text_tables([table], columns=columns()))
     _files(options, verdict)
     if options.json:
         print(json.dumps({**summary(found, verdict.exit_code), "outcome": verdict.outcome}))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from kangaroo_eval.cli.common import cache_dir, data_root, judge, user_path
+from kangaroo_eval.cli.common import cache_dir, columns, data_root, judge, user_path
 
 
 def command(options: argparse.Namespace) -> int:
@@ -32,7 +31,7 @@ def command(options: argparse.Namespace) -> int:
     )
     options.exit_code = exit_code(found.results)
     if not options.quiet:
-        print(terminal(found.results, colour=sys.stdout.isatty()))
+        print(terminal(found.results, columns=columns()))
         print(f"\nrun directory: {found.path}")
     if options.json:
         print(json.dumps(summary(found.path, found.results)))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.cli.common import user_path
+from kangaroo_eval.cli.common import columns, user_path
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import SCHEMA
 
@@ -38,7 +38,7 @@ def command(options: argparse.Namespace) -> int:
     try:
         if output and output.is_dir():
             return _everything(options, runs, output)
-        text = _rendered(form, runs, colour=sys.stdout.isatty() and not output)
+        text = _rendered(form, runs, columns=None if output else columns())
         files = _plots(runs, user_path(options.plots)) if options.plots else []
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
@@ -66,18 +66,18 @@ def _everything(options: argparse.Namespace, runs: Sequence[Mapping[str, Any]], 
         )
     for ending, form in _BY_ENDING.items():
         if ending != ".htm":
-            text = _rendered(form, runs, colour=False)
+            text = _rendered(form, runs)
             write_text(folder / f"report{ending}", text if text.endswith("\n") else text + "\n")
     _plots(runs, folder / "plots")
     print(folder)
     return 0
 
 
-def _rendered(form: str, runs: Sequence[Mapping[str, Any]], *, colour: bool) -> str:
+def _rendered(form: str, runs: Sequence[Mapping[str, Any]], *, columns: int | None = None) -> str:
     from kangaroo_eval import report
 
     if form == "terminal":
-        return report.terminal(runs, colour=colour)
+        return report.terminal(runs, columns=columns)
     if form == "markdown":
         return report.markdown(runs)
     if form == "latex":

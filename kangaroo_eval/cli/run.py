@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kangaroo_eval.cli.common import cache_dir, data_root, judge, pairs, split
+from kangaroo_eval.cli.common import cache_dir, columns, data_root, judge, pairs, split
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.plan import RunConfig, frames_of, make_plan, missing_hints
 
@@ -41,7 +41,7 @@ def command(options: argparse.Namespace) -> int:
         results = run(config, progress=tell)
     options.exit_code = results.exit_code
     if show:
-        print(terminal(results.data, colour=sys.stdout.isatty()))
+        print(terminal(results.data, columns=columns()))
         print(f"\nrun directory: {results.path}")
     elif results.exit_code:
         # Quiet is for runs that went well: a script must not be left with a bare exit code.

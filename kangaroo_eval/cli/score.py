@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.cli.common import cache_dir, data_root, judge
+from kangaroo_eval.cli.common import cache_dir, columns, data_root, judge
 from kangaroo_eval.errors import UserError
 
 
@@ -46,7 +46,7 @@ def command(options: argparse.Namespace) -> int:
         )
     options.exit_code = exit_code(results)
     if not options.quiet:
-        print(terminal(results, colour=sys.stdout.isatty()))
+        print(terminal(results, columns=columns()))
     if options.show_differences:
         _differences(path, results["tasks"])
     if options.json:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from kangaroo_eval.cli.common import user_path
+from kangaroo_eval.cli.common import columns, user_path
 from kangaroo_eval.errors import UserError
 
 BUNDLED = "kangaroo-tiny"
@@ -80,9 +80,12 @@ def _run(options: argparse.Namespace, batches: Iterable[list[Path]], parent: Pat
         for folders in batches:
             for folder in evaluate(series, folders, config, kind, tell):
                 if show_each and folder in series.results and not options.quiet:
-                    print(text_tables([table([(folder.name, series.results[folder])])]), flush=True)
+                    print(
+                        text_tables([table([(folder.name, series.results[folder])])], columns=columns()),
+                        flush=True,
+                    )
     if not options.quiet and series.results:
-        print(text_tables([table(series.ordered)]))
+        print(text_tables([table(series.ordered)], columns=columns()))
         print(f"\nseries: {output}")
     if options.json:
         told = {

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kangaroo_eval.cli.common import columns
 from kangaroo_eval.plan import RunConfig
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _tell(options: argparse.Namespace, config: RunConfig, results: dict[int, Res
     from kangaroo_eval.sweep import sweep_table
 
     if not options.quiet:
-        print(text_tables([sweep_table(results)]))
+        print(text_tables([sweep_table(results)], columns=columns()))
         print(f"\nsweep: {config.output}")
     for count, found in results.items():
         if found.exit_code:

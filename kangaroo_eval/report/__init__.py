@@ -12,7 +12,6 @@ from kangaroo_eval.report.recorded import recorded
 from kangaroo_eval.report.tables import Marked, Table, breakdowns, elsewhere, overview, published_tables
 from kangaroo_eval.report.timing import timing
 
-_ANSI = {BOLD: "\x1b[1m", UNDERLINE: "\x1b[4m", GREY: "\x1b[90m"}
 _PLAIN = {BOLD: "*", UNDERLINE: "+", GREY: "-"}
 _PLAIN_LEGEND = "* best open model, + second, - proprietary value that Kangaroo beats"
 _LEGEND = "bold: best open model, underlined: second, grey: proprietary value that Kangaroo beats"
@@ -27,22 +26,19 @@ def as_list(runs: Runs) -> list[Mapping[str, Any]]:
     return [runs] if isinstance(runs, Mapping) else list(runs)
 
 
-def terminal(runs: Runs, *, colour: bool = False) -> str:
-    """The tables as text. With `colour` the marks are ANSI bold, underline and grey, else signs."""
-
-    def style(text: str, mark: str) -> str:
-        return f"{_ANSI[mark]}{text}\x1b[0m" if colour else text + _PLAIN[mark]
-
+def terminal(runs: Runs, *, columns: int | None = None) -> str:
+    """The tables as text. For a terminal of that many `columns` the marks are bold, underline and grey; else they are
+    signs, and every row is one line: for files, pipes and logs."""
     many = as_list(runs)
     marked = published_tables(many)
     tables = [*marked]
     for run in many:
         tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run), *recorded(run), *timing(run)]
     tables += [overview(run) for run in many]
-    parts = [_text(table, "simple", style) for table in tables]
+    parts: list[Table | str] = [*tables]
     if marked:
-        parts.insert(1, _LEGEND if colour else _PLAIN_LEGEND)
-    return "\n\n".join(parts)
+        parts.insert(1, _LEGEND if columns else _PLAIN_LEGEND)
+    return _for_terminal(parts, columns)
 
 
 def markdown(runs: Runs) -> str:
@@ -68,9 +64,17 @@ def whole(runs: Runs) -> list[Table]:
     return tables
 
 
-def text_tables(tables: Sequence[Table]) -> str:
-    """Tables for a terminal."""
-    return "\n\n".join(_text(table, "simple", lambda text, mark: text + _PLAIN[mark]) for table in tables)
+def text_tables(tables: Sequence[Table], *, columns: int | None = None) -> str:
+    """Tables as text; `columns` as for `terminal`."""
+    return _for_terminal(tables, columns)
+
+
+def _for_terminal(parts: Sequence[Table | str], columns: int | None) -> str:
+    if columns:
+        from kangaroo_eval.report import console
+
+        return console.rendered(parts, columns)
+    return "\n\n".join(part if isinstance(part, str) else _text(part) for part in parts)
 
 
 def markdown_tables(tables: Sequence[Table]) -> str:
@@ -91,8 +95,9 @@ def _grid(table: Table, form: str, style: Style) -> str:
     return str(tabulate(rows, headers=table.header, tablefmt=form, disable_numparse=True, colalign=align))
 
 
-def _text(table: Table, form: str, style: Style) -> str:
-    return "\n".join([table.title, _grid(table, form, style), *(f"  {note}" for note in table.notes)])
+def _text(table: Table) -> str:
+    grid = _grid(table, "simple", lambda text, mark: text + _PLAIN[mark])
+    return "\n".join([table.title, grid, *(f"  {note}" for note in table.notes)])
 
 
 def _markdown(table: Table) -> str:
