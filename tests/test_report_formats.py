@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -173,6 +174,23 @@ def test_charts_are_written_in_each_format_and_the_same_each_time(run, tmp_path,
     svg = (tmp_path / "one" / "radar.svg").read_text()
     assert "Kangaroo" in svg and "x/step_00100 (official)" in svg and "LVBench" in svg
     assert "over step" in (tmp_path / "one" / "over-step.svg").read_text()
+
+
+def test_a_value_without_a_score_has_no_bar(run):
+    """0.0 for it would be a score that nobody measured."""
+    pytest.importorskip("matplotlib")
+    from kangaroo_eval.report import plots
+
+    found = json.loads((run() / "results.json").read_text())
+    found["tasks"]["videomme"]["breakdown"]["duration"]["long"]["careful"] = {
+        "value": None,
+        "stderr": None,
+        "n": 0,
+    }
+    plot = plots.bars(found, "videomme", "duration").axes[0]
+    widths = [bar.get_width() for bar in plot.patches]
+    assert [label.get_text() for label in plot.get_yticklabels()] == ["short", "medium", "long (no score)"]
+    assert widths[:2] == [51.0, 51.0] and math.isnan(widths[2])
 
 
 def test_runs_without_a_score_still_have_a_report(run, tmp_path):

@@ -137,17 +137,20 @@ def _radar_values(runs: Sequence[Results]) -> tuple[list[str], dict[str, dict[st
 def bars(run: Results, name: str, tag: str) -> Figure:
     """The careful scores of a tag's values with 95 % intervals, and the task's own as a line."""
     task = run["tasks"][name]
-    values = {key: pair["careful"] for key, pair in task["breakdown"][tag].items()}
     factor = 100 if task["scale"] == 1 else 1
-    names = list(values)
-    heights = [factor * (values[key]["value"] or 0.0) for key in names]
-    errors = [factor * NORMAL_95 * (values[key]["stderr"] or 0.0) for key in names]
+    names, heights, errors = [], [], []
+    for key, pair in task["breakdown"][tag].items():
+        value, error = (pair["careful"][each] for each in ("value", "stderr"))
+        # A bar of height 0 would be a score.
+        names.append(key if value is not None else f"{key} (no score)")
+        heights.append(math.nan if value is None else factor * value)
+        errors.append(factor * NORMAL_95 * (error or 0.0))
     figure, plot = _new(7.0, 1.2 + 0.28 * len(names))
     plot.barh(names, heights, xerr=errors, color=COLOURS[0], ecolor="#555555", capsize=2, height=0.7)
     plot.invert_yaxis()
     if task["careful"]["value"] is not None:
         plot.axvline(factor * task["careful"]["value"], color=COLOURS[1], linewidth=1)
-    plot.set_xlim(0, max(factor * task["scale"], max(heights, default=0)))
+    plot.set_xlim(0, factor * task["scale"])
     plot.set_xlabel("careful score, 95 % intervals; the line is the whole task", fontsize=8)
     plot.set_title(f"{task['label']} by {tag}: {run['run']['model']}", fontsize=9)
     plot.tick_params(labelsize=8)

@@ -78,7 +78,7 @@ def test_the_statistics_that_are_told_hold():
 
 def test_the_workflow_on_the_page_of_ci_is_the_one_that_runs():
     (block,) = [block.text for block in fences(DOCS / "ci.md") if block.language == "yaml"]
-    assert block == (ROOT / ".github/workflows/gate.yml").read_text()
+    assert block == (ROOT / ".github/workflows/checkpoint-regression.yml").read_text()
 
 
 ENTRY_POINTS = re.compile(r'\[project\.entry-points\."([\w.]+)"\]\n((?:\w+ = "[\w:]+"\n)+)')
