@@ -48,6 +48,9 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
         raise DataError(
             f"{task.name} has no data of its own: its questions come with a log (kangaroo-eval import)"
         )
+    if data != "mini" and task.source.gather:
+        gather: Callable[[str, Path], Path] = resolve(task.source.gather)
+        return Located(gather(task.name, cache), "real")
     if data != "mini":
         if data_root is not None and not data_root.is_dir():
             raise DataError(

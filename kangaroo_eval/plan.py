@@ -191,6 +191,8 @@ def _tasks(names: Sequence[str]) -> list[Task]:
 
 def _plan_task(task: Task, config: RunConfig) -> TaskPlan:
     root, kind = locate(task, config.data, config.data_root, config.cache)
+    if task.settle:
+        task = dataclasses.replace(task, **task.settle(root))
     everything = read_samples(task, root)
     if config.shuffle_options:
         everything = all_turned(task.name, everything, partial(ask, task))

@@ -88,17 +88,28 @@ def _build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[s
 
 
 def write_scores(
-    directory: RunDir, task: Task, samples: Sequence[Sample], root: Path, record: Mapping[str, Any]
+    directory: RunDir, task: Task, samples: Sequence[Sample], root: Path, record: dict[str, Any]
 ) -> None:
-    """Make `<task>.scores.jsonl` of a run anew from its answers and its judge's replies."""
+    """Make `<task>.scores.jsonl` of a run anew from its answers and its judge's replies; and, in its record, what the harness
+    that a task comes from makes of them."""
     identity = record["tasks"][task.name].get("judge")
     verdicts = judge.verdicts(directory, task, samples, identity) if identity else scores.NO_JUDGE
     answers = journal.last_answers(directory.path, task.name)
     scored = scores.score_answers(task, samples, answers, root, verdicts)
     scores.write_scores(directory.path, task, scored, verdicts)
+    if task.totals:
+        given = [
+            (sample, answers[sample.id]["text"])
+            for sample in samples
+            if sample.id in answers and answers[sample.id]["status"] == "ok"
+        ]
+        recorded = task.totals(given)
+        if recorded is not None:
+            record["tasks"][task.name]["recorded"] = dict(recorded)
+            directory.write_record(record)
 
 
-def refresh_stale(directory: RunDir, record: Mapping[str, Any]) -> None:
+def refresh_stale(directory: RunDir, record: dict[str, Any]) -> None:
     """Score those tasks of earlier calls again whose scores are not of all their answers: such a call was
     killed between its last answer and its scores."""
     for name in record["tasks"]:
@@ -122,7 +133,8 @@ def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None,
         return Annotated(labels.read(path, name, entry["data_fingerprint"]), Path())
     if entry.get("gold"):
         return _own_gold(task, Path(entry["gold"]), entry)
-    root = data_root / task.source.folder if data_root else Path(entry["data_root"])
+    elsewhere = data_root and not task.source.gather
+    root = data_root / task.source.folder if data_root and elsewhere else Path(entry["data_root"])
     if not root.is_dir():
         raise DataError(f"{name}: annotations not found under {root}: give --data-root")
     samples = read_samples(task, root)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.types import Cue, Sample, Score, ScoredSample, View
@@ -45,7 +45,8 @@ class Source:
     For downloads: `hub` is the repository on the Hugging Face hub (at `revision`, None: the newest), `videos_hub` the one
     with the videos where that is another, `packs` its archives; single files are found by their paths. `access` is what
     has to be done before they are given out. `elsewhere` tells where annotation files are that no repository has: name ->
-    address. `kept` are the folders below $HF_HOME in which lmms-eval keeps the videos, `copies` further repositories whose
+    address. `gather` is "module:function", called as `gather(task's name, cache)`, that makes the folder where the questions
+    come from another program and lie under no data root. `kept` are the folders below $HF_HOME in which lmms-eval keeps the videos, `copies` further repositories whose
     snapshots have the videos too.
     """
 
@@ -64,6 +65,7 @@ class Source:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    gather: str | None = None
 
 
 class Elsewhere(NamedTuple):
@@ -172,7 +174,8 @@ class Task:
     `scale` is the best value of a judge's mean; `valid` asks for the official mean over readable verdicts too.
     `sampler` is the authors' own formula, used for `--sampler official`; every frame is shown `repeat_frames`
     times. `subtitles` says that the protocol shows them, so that a run without a single subtitle file is
-    refused. `other_ids(id)` tells ids of the benchmark's other parts in files of predictions.
+    refused. `settle(root)` gives those fields that only a gathered folder tells, `totals(answers)` what another harness makes of
+    all answers (as the run record's "recorded"; None: nothing). `other_ids(id)` tells ids of the benchmark's other parts in files of predictions.
     """
 
     name: str
@@ -204,6 +207,8 @@ class Task:
     published: Published | None = None
     subtitles: bool = False
     notes: tuple[str, ...] = ()
+    settle: Callable[[Path], Mapping[str, Any]] | None = None
+    totals: Callable[[Sequence[tuple[Sample, str]]], Mapping[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:

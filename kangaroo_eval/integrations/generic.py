@@ -1,17 +1,21 @@
-"""Tasks of other harnesses that are no benchmark of ours: what their logs hold is all that is known of them.
+"""Tasks of other harnesses that are no benchmark of ours: known from their logs, or asked of lmms-eval where it is installed.
 
-The official score is the one that the other harness recorded for each sample. The careful one is ours where the label
-is an option's letter; what an open answer is worth nobody can tell from a log.
+The official score is the one that the other harness recorded, or gives, for each sample. The careful one is ours where the
+label is an option's letter; what an open answer is worth our readers cannot tell.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kangaroo_eval.answers import careful_choice
 from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.integrations import lmms_tasks
 from kangaroo_eval.task import Source, Task, one
 from kangaroo_eval.types import Sample, Score, View
 
@@ -19,8 +23,22 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def lmms(name: str) -> Task:
-    """The task that lmms-eval calls `name`."""
-    return _task("lmms", "lmms-eval", "https://github.com/EvolvingLMMs-Lab/lmms-eval", name)
+    """The task that lmms-eval calls `name`. Its questions come with a log, or from lmms-eval itself."""
+    task = _task("lmms", "lmms-eval", "https://github.com/EvolvingLMMs-Lab/lmms-eval", name)
+    source = dataclasses.replace(
+        task.source,
+        annotations=(lmms_tasks.DOCUMENTS,),
+        gather="kangaroo_eval.integrations.lmms_tasks:gather",
+    )
+    return dataclasses.replace(
+        task,
+        source=source,
+        read=lmms_tasks.read,
+        official=partial(_given, name),
+        official_rule="lmms-eval's own process_results",
+        settle=lmms_tasks.settled,
+        totals=partial(_totals, name),
+    )
 
 
 def vlmeval(name: str) -> Task:
@@ -66,8 +84,20 @@ def _question(sample: Sample, view: View) -> str:
 def _careful(sample: Sample, text: str) -> Score:
     """By the letter, where the label is one."""
     if sample.choices:
-        return careful_choice(sample, text)
+        return careful_choice(sample, lmms_tasks.ended(sample, text))
     return Score(None, text, "an open answer: not read")
+
+
+def _given(name: str, sample: Sample, text: str) -> Score:
+    """lmms-eval's verdict: recorded, or asked for."""
+    return lmms_tasks.official(name, sample, text) if "document" in sample.facts else _recorded(sample, text)
+
+
+def _totals(name: str, answers: Sequence[tuple[Sample, str]]) -> Mapping[str, Any] | None:
+    """Of a run of ours alone: a log brings its own."""
+    if not answers or not all("document" in sample.facts for sample, _ in answers):
+        return None
+    return lmms_tasks.totals(name, answers)
 
 
 def _recorded(sample: Sample, text: str) -> Score:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from kangaroo_eval.errors import RunFailed, UserError, one_line
 from kangaroo_eval.foreign import checked, checked_losses
-from kangaroo_eval.integrations.lmms_requests import Asked, cut
+from kangaroo_eval.integrations.lmms_requests import Asked, cut, place_pictures
 from kangaroo_eval.media import Decoded, FrameSpec, Job, decode_ahead
 from kangaroo_eval.protocols import ChoiceRanker, Model
 from kangaroo_eval.types import Failure, Frames, Request, Response, Video
@@ -68,14 +68,7 @@ def _placed(asked: Asked, stack: ExitStack) -> Asked:
     if not asked.pictures:
         return asked
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kangaroo-lmms-")))
-    for number, picture in enumerate(asked.pictures):
-        if isinstance(picture, str | os.PathLike):
-            source = Path(os.fspath(picture).removeprefix("file://"))
-            (folder / f"{number}{source.suffix}").symlink_to(source.resolve())
-        elif callable(getattr(picture, "save", None)):
-            picture.convert("RGB").save(folder / f"{number}.png")
-        else:
-            raise UserError(f"a picture of type {type(picture).__name__}: give a PIL image or a path")
+    place_pictures(asked.pictures, folder)
     video = Video(str(folder), frames_dir=str(folder), fps=1.0)
     return dataclasses.replace(asked, video=video, pictures=())
 

@@ -213,7 +213,7 @@ def _row(where: str, entry: Mapping[str, Any]) -> Row:
     prompt = entry.get("input", arguments[0] if isinstance(arguments, list) and arguments else None)
     while isinstance(prompt, list) and prompt:
         prompt = prompt[0]
-    answer = next((details[key] for key in _ANSWERS if details.get(key) is not None), None)
+    answer, score = read_of(details, target)
     video = next((value for key in _VIDEOS if (value := details.get(key, doc.get(key))) is not None), None)
     return Row(
         number=_number(where, entry["doc_id"]),
@@ -223,11 +223,11 @@ def _row(where: str, entry: Mapping[str, Any]) -> Row:
         question=next(
             (each["question"] for each in (details, doc) if isinstance(each.get("question"), str)), None
         ),
-        choices=_choices(doc),
+        choices=choices_of(doc),
         target=None if target is None else str(target),
         video=None if video is None else str(video),
-        answer=None if answer is None else str(answer),
-        score=_score(details, answer, target),
+        answer=answer,
+        score=score,
         details={**{key: value for key, value in doc.items() if isinstance(value, str | int)}, **details},
     )
 
@@ -254,7 +254,8 @@ def _reply(where: str, value: object) -> str | None:
     return value
 
 
-def _choices(doc: Mapping[str, Any]) -> tuple[str, ...]:
+def choices_of(doc: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options of a document, where it has a list of texts by one of the usual names."""
     for key in ("options", "candidates", "choices", "option"):
         value = doc.get(key)
         if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
@@ -262,8 +263,14 @@ def _choices(doc: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def read_of(details: Mapping[str, Any], target: object) -> tuple[str | None, float | None]:
+    """How a task of lmms-eval read an answer, and the score it gave: recorded, else whether its reading equals its label, as
+    its aggregation compares them. None: not told."""
+    answer = next((details[key] for key in _ANSWERS if details.get(key) is not None), None)
+    return None if answer is None else str(answer), _score(details, answer, target)
+
+
 def _score(details: Mapping[str, Any], answer: object, target: object) -> float | None:
-    """What the harness gave: recorded, else whether its reading equals its label, as its aggregation compares them."""
     for key in ("score", "rating"):
         value: object = details.get(key)
         if isinstance(value, bool | int | float) and math.isfinite(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import UserError
@@ -127,6 +128,22 @@ def _seen(videos: Sequence[tuple[Any, Mapping[str, Any]]], pictures: Sequence[An
         fps=1.0 if folder else None,
     )
     return {"video": clip_of}
+
+
+def place_pictures(pictures: Iterable[Any], folder: Path) -> None:
+    """Put PIL images or paths of pictures into a folder, numbered; what lay there before is replaced. `UserError` for
+    anything else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for number, picture in enumerate(pictures):
+        if isinstance(picture, str | os.PathLike):
+            source = Path(os.fspath(picture).removeprefix("file://"))
+            (folder / f"{number}{source.suffix}").symlink_to(source.resolve())
+        elif callable(getattr(picture, "save", None)):
+            picture.convert("RGB").save(folder / f"{number}.png")
+        else:
+            raise UserError(f"a picture of type {type(picture).__name__}: give a PIL image or a path")
 
 
 def cut(text: str, until: Iterable[str]) -> str:

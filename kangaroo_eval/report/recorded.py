@@ -1,4 +1,4 @@
-"""Imported runs: the other harness's number as it recorded it, beside ours."""
+"""Runs of another harness's tasks: its own number, as it recorded it or makes it of our answers, beside ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kangaroo_eval.report.tables import Table, shown
 
 
 def recorded(results: Mapping[str, Any]) -> list[Table]:
-    """One table for an imported run; none for a run of our own."""
+    """One table for a run with numbers of another harness; none for any other."""
     rows, notes, by = [], [], ""
     for task in results["tasks"].values():
         found = task.get("recorded")
@@ -17,7 +17,12 @@ def recorded(results: Mapping[str, Any]) -> list[Table]:
             continue
         by = found["by"]
         ours = [shown(task[reader], task["scale"]) for reader in ("official", "careful")]
-        differ = [str(found["scored_differently"][reader]) for reader in ("official", "careful")]
+        # Of a run of our own the other harness has totals alone.
+        compared = found["scored"] > 0
+        differ = [
+            str(found["scored_differently"][reader]) if compared else "-"
+            for reader in ("official", "careful")
+        ]
         for part, metrics in found["metrics"].items():
             for name, value in metrics.items() or (("-", None),):
                 rows.append(
@@ -31,7 +36,7 @@ def recorded(results: Mapping[str, Any]) -> list[Table]:
     if not rows:
         return []
     notes.append(
-        "recorded: as its file says, on its own scale; ours in points, over all of its parts together."
+        "recorded: its own number, on its own scale; ours in points, over all of its parts together."
     )
     header = [
         "task",
@@ -43,4 +48,5 @@ def recorded(results: Mapping[str, Any]) -> list[Table]:
         "differ (official)",
         "(careful)",
     ]
-    return [Table(f"Recorded by {by}, and read by our readers", header, rows, notes)]
+    whose = "Recorded by" if results["run"].get("sampler") is None else "Numbers of"
+    return [Table(f"{whose} {by}, and read by our readers", header, rows, notes)]

@@ -77,7 +77,7 @@ def overview(results: Mapping[str, Any]) -> Table:
         )
     run = results["run"]
     caveats = f" ({'; '.join(run['notes'])})" if run["notes"] else ""
-    imported = any(task.get("recorded") for task in results["tasks"].values())
+    imported = run["sampler"] is None
     unsaid = "frames not recorded" if imported else "the tasks' own frames"
     frames = f"{run['frames']} frames" if run["frames"] else unsaid
     sampler = "" if imported else f", sampler {run['sampler']}"

@@ -48,7 +48,7 @@ class lmms(abc.ABC):
         self.cleaned = True
 """,
     "lmms_eval/api/instance.py": """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 @dataclass
@@ -64,10 +64,31 @@ class GenerationResult:
 
 @dataclass
 class Instance:
-    arguments: tuple
+    arguments: tuple = ()
+    request_type: Any = None
+    idx: int = 0
+    metadata: Any = None
+    resps: list = field(default_factory=list)
+    filtered_resps: dict = field(default_factory=dict)
     @property
     def args(self):
         return self.arguments
+""",
+    "lmms_eval/tasks/__init__.py": """
+import importlib.util
+from pathlib import Path
+
+class TaskManager:
+    # The tasks of a folder's module tasks.py: name -> what the real one makes of a YAML file.
+    def __init__(self, include_path=None):
+        spec = importlib.util.spec_from_file_location("included", Path(include_path) / "tasks.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.tasks, groups = module.TASKS, getattr(module, "GROUPS", ())
+        self.task_index = {name: {"type": "task"} for name in self.tasks} | {name: {"type": "group"} for name in groups}
+        self.all_subtasks = list(self.tasks)
+    def load_task_or_group(self, name):
+        return {name: self.tasks[name]()}
 """,
     "lmms_eval/models/registry_v2.py": """
 from dataclasses import dataclass

@@ -420,7 +420,7 @@ def test_a_log_that_nothing_tells_to_be_of_a_task_is_not_taken_for_it(shared, ca
     told = refused(capsys, 1, *imported(log, "--task", "tempcompass", "--data-root", shared / "data"))
     assert "10 answers to questions that are not the annotations'" in told
     assert "Did you mean" in refused(capsys, 1, *imported(log, "--task", "videomm"))
-    assert "no data of its own" in refused(capsys, 6, "--tasks", "lmms:ktoy", "--model", "constant:B")
+    assert "no data of its own" in refused(capsys, 6, "--tasks", "vlmeval:ktoy", "--model", "constant:B")
     assert not Path("out").exists()
 
 
