@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,18 @@ if getattr(sys.modules.get("sitecustomize"), "__file__", None) != str(SITE / "si
     # Kept in sys.modules: what it declares lasts as long as it does.
     sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(sys.modules[_spec.name])
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command line sets the logger up for its process. Nothing of it stays, or what a later test reads of the log would
+    depend on which ran before it."""
+    logger, training = (logging.getLogger(name) for name in ("kangaroo_eval", "kangaroo_eval.train"))
+    before = logger.handlers, logger.propagate, logger.level, training.level
+    yield
+    logger.handlers, logger.propagate, level, training_level = before
+    logger.setLevel(level)
+    training.setLevel(training_level)
 
 
 @pytest.fixture(scope="session")

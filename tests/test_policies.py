@@ -200,6 +200,7 @@ def test_a_workflow_is_sound(workflow, tmp_path):
             assert ("run" in step) != ("uses" in step)
             assert "uses" not in step or re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v\d+)", step["uses"])
     tools = ("pip", "python", "pytest", "ruff", "mypy", "twine", "kangaroo-eval", "test", "version=$(python")
+    tools += ("uv", "pip-audit")
     for script in lines(workflow):
         checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
         assert checked.returncode == 0, checked.stderr
@@ -219,6 +220,25 @@ def test_the_tests_run_the_readmes_command_on_every_python():
     assert readme in lines(workflow)
     versions = jobs(workflow)["test"]["strategy"]["matrix"]["python-version"]
     assert versions == ["3.11", "3.12", "3.13"] and PROJECT["requires-python"] == f">={versions[0]}"
+
+
+def test_the_oldest_dependencies_are_tested():
+    """Each has a lower bound, and a job installs these versions and runs tests that are there."""
+    listed = [
+        *PROJECT["dependencies"],
+        *(each for extra in PROJECT["optional-dependencies"].values() for each in extra),
+    ]
+    bound = [
+        each
+        for each in listed
+        if not each.startswith(("kangaroo-eval[", "types-", "pandas-stubs", "scipy-stubs"))
+    ]
+    assert bound and all(">=" in each for each in bound), [each for each in bound if ">=" not in each]
+    (workflow,) = [each for each in WORKFLOWS if each.stem == "test"]
+    install, tests = (step["run"] for step in jobs(workflow)["lowest"]["steps"] if "run" in step)
+    assert "--resolution lowest-direct" in install
+    paths = [word for word in tests.split() if word.startswith("tests/")]
+    assert len(paths) > 10 and all((ROOT / path).exists() for path in paths)
 
 
 def test_the_gate_has_its_baseline():

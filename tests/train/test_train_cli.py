@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import re
 import subprocess
@@ -24,17 +23,6 @@ from kangaroo_eval.train import logs, loop
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.recipe import RECIPES
 from kangaroo_eval.train.stages import STAGES
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch):
-    """Each run sets the logger up anew; nothing of it stays."""
-    logger = logging.getLogger("kangaroo_eval")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
-    logging.getLogger("kangaroo_eval.train").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

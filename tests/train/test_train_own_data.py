@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 
 import pytest
@@ -20,17 +19,6 @@ from kangaroo_eval.registry import load_model
 from kangaroo_eval.train import curriculum, grow, logs
 from kangaroo_eval.train.recipe import SMOKE
 from kangaroo_eval.train.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """The command line sets the logger up for itself."""
-    logger = logging.getLogger("kangaroo_eval")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
-    logging.getLogger("kangaroo_eval.train").setLevel(logging.NOTSET)
 
 
 def row(name, answer, **more):
