@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from kangaroo_eval.errors import DataError, UserError
-from kangaroo_eval.layouts import one_folder, pieces_of
+from kangaroo_eval.layouts import has_annotations, known_places, one_folder, pieces_of
 from kangaroo_eval.registry import resolve
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Sample
@@ -74,10 +74,22 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
     log.warning(
         "%s: no real data %s; using the MINI copy, made videos and questions. Its scores say nothing about the benchmark",
         task.name,
-        "asked for" if data == "mini" else f"under {data_root}" if data_root else "(no --data-root)",
+        "asked for"
+        if data == "mini"
+        else (f"under {data_root}" if data_root else "(no --data-root)") + left_elsewhere(task),
     )
     make: Callable[[str, Path], Path] = resolve(task.source.mini)
     return Located(make(task.source.folder, cache), "mini")
+
+
+def left_elsewhere(task: Task) -> str:
+    """Where another harness has left this benchmark on this machine, and how to use that; "" where it is in none of the usual
+    places."""
+    for name, place in known_places(os.environ).items():
+        pieces = pieces_of(task.source, place)
+        if pieces and has_annotations(task.source, pieces[0].path):
+            return f", but {name} has it: --data-root {place}"
+    return ""
 
 
 def read_samples(task: Task, root: Path) -> tuple[Sample, ...]:

@@ -10,7 +10,7 @@ import pytest
 from conftest import videomme_rows, write_videomme
 
 from kangaroo_eval.cli import main
-from kangaroo_eval.data import folder_of
+from kangaroo_eval.data import folder_of, locate
 from kangaroo_eval.layouts import LAYOUTS, known_places, one_folder, pieces_of
 from kangaroo_eval.registry import get_task
 
@@ -135,6 +135,21 @@ def test_mlvu_as_the_hubs_client_has_it(home):
     found = folder_of(get_task("mlvu"), home / "hf")
     assert found == place.parent
     assert Path(next(iter(get_task("mlvu").read(found))).video.path).is_file()
+
+
+def test_a_run_on_mini_data_says_where_the_real_ones_are(home, videomme, caplog):
+    """Somebody with the benchmark in lmms-eval's cache must not take the mini copy for all there is."""
+    task = get_task("videomme")
+    assert locate(task, "auto", None, home / "cache").kind == "mini"
+    assert "(no --data-root); using the MINI copy" in caplog.text
+    lmms_eval(home / ".cache/huggingface", videomme)
+    caplog.clear()
+    assert locate(task, "auto", None, home / "cache").kind == "mini"
+    assert (
+        f"(no --data-root), but HF_HOME has it: --data-root {home}/.cache/huggingface; using" in caplog.text
+    )
+    caplog.clear()
+    assert locate(task, "mini", None, home / "cache").kind == "mini" and "HF_HOME" not in caplog.text
 
 
 def test_data_ls_shows_what_other_harnesses_have(home, videomme, capsys, monkeypatch):
