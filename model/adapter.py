@@ -42,6 +42,9 @@ class KangarooModel:
     once for all questions that share it. The split does not depend on which requests come together, and one
     question at a time (`batch_size` 1) runs the same arithmetic alone or in company: a resumed run gives the
     same answers to the byte. With larger batches they are equal in exact arithmetic only.
+
+    `batch_tokens` bounds a batch by what it keeps: each of its questions holds the video's tokens, its own as wide as
+    the widest, and its reply in the KV cache. One question is always asked.
     """
 
     name: str
@@ -50,6 +53,7 @@ class KangarooModel:
     batch_size: int = 1
     notes: tuple[str, ...] = ()
     threads: int | None = None
+    batch_tokens: int | None = None
     identity: Identity | None = field(default=None, repr=False)
     frame_size: int = field(init=False)
     dtype: str = field(init=False)
@@ -71,6 +75,7 @@ class KangarooModel:
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "device": str(self.network.visual_tokens.device),
             "batch_size": self.batch_size,
+            "batch_tokens": self.batch_tokens,
             "threads": self.threads or torch.get_num_threads(),
             "attn_implementation": str(config.text_config._attn_implementation),
             "frame_size": config.frame_size,
@@ -114,9 +119,12 @@ class KangarooModel:
                 prefix = self._read_prefix(request.frames, prompts[0].prefix)
             shared = (self._now() - started) / len(run)
             phases = {name: seconds / len(run) for name, seconds in self._spent.items()}
-            for first in range(0, len(run), self.batch_size):
-                batch = run[first : first + self.batch_size]
-                suffixes = [prompt.suffix for prompt in prompts[first : first + self.batch_size]]
+            widths = [
+                len(prompt.suffix) + item.max_new_tokens for prompt, item in zip(prompts, run, strict=True)
+            ]
+            for part in batches(widths, prefix.length, self.batch_size, self.batch_tokens):
+                batch = run[part]
+                suffixes = [prompt.suffix for prompt in prompts[part]]
                 self._note_length(prefix.length + max(map(len, suffixes)))
                 started = self._now()
                 with cpu_threads(self.threads):
@@ -180,6 +188,21 @@ class KangarooModel:
 
     def _text(self, ids: list[int]) -> str:
         return str(self.processor.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def batches(widths: Sequence[int], prefix: int, most: int, tokens: int | None) -> Iterator[slice]:
+    """Neighbouring questions that are answered together: at most `most`, and as many as keep no more than `tokens` tokens,
+    each `prefix` and the widest of their `widths`; at least one."""
+    first = 0
+    while first < len(widths):
+        last, widest = first + 1, widths[first]
+        while last < len(widths) and last - first < most:
+            wider = max(widest, widths[last])
+            if tokens is not None and (last + 1 - first) * (prefix + wider) > tokens:
+                break
+            last, widest = last + 1, wider
+        yield slice(first, last)
+        first = last
 
 
 def _runs(group: list[Request]) -> Iterator[list[Request]]:

@@ -27,9 +27,14 @@ TINY_NOTE = "has learnt from made videos alone"
 
 MODEL_ARGS = {
     "attn_implementation": "attention of the LLM: 'sdpa' (default), 'eager' or 'flash_attention_2'",
+    "batch_tokens": "questions about a video are answered together up to this many tokens in the KV cache, the video's copies "
+    "included (with --batch-size: and no more than that many)",
     "frame_chunk": "frames that pass through the vision encoder at a time",
     "threads": "CPU threads of the arithmetic (default: 1 for kangaroo-tiny, else torch's own number)",
 }
+
+MOST_TOGETHER = 1024
+"""Questions about a video in one batch, where tokens alone bound it."""
 
 
 def load_tiny(arg: str | None = None, **given: Any) -> KangarooModel:
@@ -67,6 +72,7 @@ class _Options:
     device: torch.device
     dtype: torch.dtype
     batch_size: int
+    batch_tokens: int | None
     attn_implementation: str
     frame_chunk: int | None
     threads: int | None
@@ -76,11 +82,15 @@ class _Options:
 def _options(given: Mapping[str, Any]) -> _Options:
     refuse_unknown([name for name in given if name not in STANDARD], MODEL_ARGS)
     chunk, threads, batch_size = given.get("frame_chunk"), given.get("threads"), given.get("batch_size")
+    tokens = given.get("batch_tokens")
+    if batch_size is None:
+        batch_size = 1 if tokens is None else MOST_TOGETHER
     device = torch_device(given.get("device"))
     return _Options(
         device=device,
         dtype=torch_dtype(given.get("dtype"), device),
-        batch_size=positive("batch_size", 1 if batch_size is None else batch_size),
+        batch_size=positive("batch_size", batch_size),
+        batch_tokens=None if tokens is None else positive("batch_tokens", tokens),
         attn_implementation=str(given.get("attn_implementation", "sdpa")),
         frame_chunk=None if chunk is None else positive("frame_chunk", chunk),
         threads=None if threads is None else positive("threads", threads),
@@ -115,6 +125,7 @@ def _assemble(name: str, loaded: _Loaded, options: _Options, notes: tuple[str, .
         network,
         processor,
         batch_size=options.batch_size,
+        batch_tokens=options.batch_tokens,
         notes=notes,
         threads=options.threads,
         identity=identity,

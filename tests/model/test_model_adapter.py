@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from kangaroo_eval.model import loading
+from kangaroo_eval.model.adapter import batches
 from kangaroo_eval.protocols import ChoiceRanker, Described, FrameSized
 from kangaroo_eval.types import Cue
 
@@ -52,6 +53,35 @@ def test_company_changes_no_bit(model, make_requests):
     together = [response.text for response in model.respond(requests)]
     alone = [next(iter(model.respond([dataclasses.replace(r, siblings=0)]))).text for r in requests]
     assert together == alone
+
+
+@pytest.mark.parametrize(
+    "widths, most, tokens, expected",
+    [
+        ([5, 5, 5, 5], 8, 60, [2, 2]),
+        ([5, 5, 5, 5], 8, 59, [1, 1, 1, 1]),
+        ([5, 20, 5, 5], 8, 90, [2, 2]),
+        ([5, 20, 5, 5], 8, 89, [1, 1, 2]),
+        ([5, 5, 5, 5], 3, 1000, [3, 1]),
+        ([5, 5, 5, 5], 3, None, [3, 1]),
+        ([500, 5], 8, 1, [1, 1]),
+        ([], 8, 1, []),
+    ],
+)
+def test_a_batch_keeps_no_more_tokens_than_it_may(widths, most, tokens, expected):
+    """A prefix of 25 tokens, copied for each question; the widest question is what all are as wide as."""
+    found = list(batches(widths, 25, most, tokens))
+    assert [part.stop - part.start for part in found] == expected
+    assert [place for part in found for place in range(len(widths))[part]] == list(range(len(widths)))
+
+
+def test_answers_do_not_depend_on_how_many_tokens_a_batch_may_keep(model, make_requests):
+    requests = make_requests(PROMPTS)
+    alone = [each.text for each in model.respond(iter(requests))]
+    model.batch_size = 1024
+    for tokens in (1, 2000, 10**6):
+        model.batch_tokens = tokens
+        assert [each.text for each in model.respond(iter(requests))] == alone
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 8])

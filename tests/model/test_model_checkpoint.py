@@ -458,6 +458,9 @@ def test_wrong_options_are_named():
         loading.load_tiny(frame_chunk="many")
     with pytest.raises(UserError, match="attn_implementation 'telepathy' cannot be used"):
         loading.load_tiny(attn_implementation="telepathy")
+    assert loading.load_tiny(batch_tokens="4096").settings["batch_tokens"] == 4096
+    with pytest.raises(UserError, match=r"batch_tokens '?x"):
+        loading.load_tiny(batch_tokens="x")
     with pytest.raises(UserError, match="batch_size 0"):
         loading.load_tiny(batch_size=0)
     assert loading.load_tiny(frame_chunk="4").network.vision.frame_chunk == 4
