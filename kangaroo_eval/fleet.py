@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ AHEAD = 2
 """Videos with a worker: the one that it is at, and the next, whose frames are on their way meanwhile."""
 DEATHS = 2
 """Workers that may die at a video."""
+PATIENCE = 30.0
+"""Seconds after which it is asked whether anything can still come."""
+LONELY = 600.0
+"""Seconds that a cluster without any machine for the work is waited for."""
 _STORE = 2 * 10**9
 """Bytes of a local cluster's shared memory: some twenty videos of 64 frames of 448 pixels."""
 
@@ -199,14 +204,37 @@ def _sized(config: RunConfig) -> Fleet:
 
 def _begun(made: Fleet) -> Fleet:
     """Wait for the first worker. What keeps a model from loading is raised."""
-    import ray
-
     while made.told is None:
-        done, _ = ray.wait([worker.begun for worker in made.workers], num_returns=1)
+        done = waited(made.gpus, [worker.begun for worker in made.workers])
         worker = next(each for each in made.workers if each.begun == done[0])
         _meet(made, worker)
     assert made.told is not None
     return RankingFleet(**vars(made)) if made.told.ranks else made
+
+
+def waited(gpus: float, asked: Sequence[Any]) -> Sequence[Any]:
+    """Which of what was asked is done, once one is. RunFailed where the cluster has had no machine left for `LONELY` seconds
+    that could do any of it; a cluster that grows and shrinks by itself is given that long."""
+    import ray
+
+    known: Any = ray
+    since: float | None = None
+    while True:
+        done, _ = known.wait([*asked], num_returns=1, timeout=PATIENCE, fetch_local=False)
+        if done:
+            return cast("Sequence[Any]", done)
+        left = known.cluster_resources()
+        if left.get("CPU", 0) >= 1 and left.get("GPU", 0) >= gpus:
+            since = None
+            continue
+        told = f"the cluster has {left.get('CPU', 0):g} CPUs and {left.get('GPU', 0):g} GPUs left (a video needs 1, a model {gpus:g})"
+        if since is None:
+            since = time.monotonic()
+            log.warning("%s: waiting %d s for machines", told, LONELY)
+        if time.monotonic() - since >= LONELY:
+            raise RunFailed(
+                f"{told}, and no machine came for {LONELY:g} s. The answers so far are kept; the same command resumes"
+            )
 
 
 def _meet(made: Fleet, worker: _Worker) -> None:
@@ -290,12 +318,9 @@ class Dispatch(Answering):
 
     def _take_in(self) -> None:
         """Wait until something is done."""
-        import ray
-
         begun = {worker.begun: worker for worker in self.fleet.workers if not worker.is_ready}
         answers = {answer: worker for worker in self.fleet.workers for answer in worker.busy}
-        done, _ = ray.wait([*begun, *answers, *self.decoding], num_returns=1, fetch_local=False)
-        for each in done:
+        for each in waited(self.fleet.gpus, [*begun, *answers, *self.decoding]):
             if each in begun:
                 _meet(self.fleet, begun[each])
             elif each in answers and each in answers[each].busy:

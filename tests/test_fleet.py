@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from conftest import videomme_rows, write_video, write_videomme
 
-from kangaroo_eval import evaluate
+from kangaroo_eval import evaluate, fleet
 from kangaroo_eval.cli import main
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import RunFailed, UserError
 
 pytest.importorskip("ray", reason='Ray is not there: pip install "kangaroo-eval[ray]"')
 pytestmark = pytest.mark.slow
@@ -286,3 +286,35 @@ def test_a_sweep_on_a_cluster_decodes_once(runs):
     assert all(line.get("frames_stored") for line in runs.lines("out/2f"))
     assert not any(line.get("frames_stored") for line in runs.lines("out/4f"))
     assert {text.split()[0] for text, _ in runs.texts("out/2f").values()} == {"2"}
+
+
+class Gone:
+    """A cluster of which machines are left as `left` says, one answer after the other; nothing is ever done before `after`
+    waits."""
+
+    def __init__(self, left, after=10**6):
+        self.left, self.after, self.waits = list(left), after, 0
+
+    def wait(self, asked, **_):
+        self.waits += 1
+        return (asked[:1], []) if self.waits > self.after else ([], asked)
+
+    def cluster_resources(self):
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+
+def test_a_cluster_that_lost_all_its_machines_is_not_waited_for_without_end(monkeypatch, caplog):
+    monkeypatch.setattr(fleet, "LONELY", 0.05)
+    for left, gpus in (({}, 0), ({"CPU": 4.0}, 1), ({"GPU": 8.0}, 1)):
+        monkeypatch.setitem(sys.modules, "ray", Gone([left]))
+        with pytest.raises(RunFailed, match=r"no machine came for 0\.05 s\. The answers so far are kept"):
+            fleet.waited(gpus, ["ref"])
+    assert caplog.text.count("waiting 0 s for machines") == 3, "said once, and not at each look"
+
+
+def test_machines_that_come_back_are_waited_for(monkeypatch):
+    """Also a long answer of a machine that is there is no end."""
+    whole = {"CPU": 4.0, "GPU": 1.0}
+    monkeypatch.setattr(fleet, "LONELY", 0.05)
+    monkeypatch.setitem(sys.modules, "ray", Gone([{}, whole], after=5000))
+    assert fleet.waited(1, ["ref"]) == ["ref"]
