@@ -32,12 +32,13 @@ from kangaroo_eval.train import finished, flops, grow, logs, optim, parallel
 from kangaroo_eval.train.batch import ROUND
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.dataset import Batching, PackedData, in_order, loader
+from kangaroo_eval.train.fitting import fit_projector
 from kangaroo_eval.train.forward import NextToken
 from kangaroo_eval.train.grow import Learner
 from kangaroo_eval.train.loop import Loop, Plan, Tally
 from kangaroo_eval.train.made import MadeSource
 from kangaroo_eval.train.mixture import ManifestSource, Mixture, Source, Weighted
-from kangaroo_eval.train.parallel import Grid, World
+from kangaroo_eval.train.parallel import World
 from kangaroo_eval.train.pipeline import Pipeline, Section
 from kangaroo_eval.train.recipe import Recipe, StagePlan, WarmUp, check, plain
 from kangaroo_eval.train.settings import Settings
@@ -157,9 +158,11 @@ def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Set
     # Before the ranks speak to each other: one that has left with this error must not leave the others waiting.
     accumulate = _accumulate(plan, world.ranks // settings.pipeline)
     grid = parallel.grid(world, settings.pipeline)
-    data = _data(recipe, plan, learner.processor, settings, grid)
+    data = _data(recipe, plan, learner.processor, settings, grid.replica, grid.replicas)
     steps = settings.steps or plan.steps or _one_pass(data, plan.stage)
     layers = network.config.vision_config.num_hidden_layers
+    if plan.fit and not settings.data:
+        _fit(recipe, plan, learner, settings)
     objective: NextToken = NextToken(network, dtype=dtype, backend=settings.attention, spelt=plan.spelt)
     if settings.pipeline > 1:
         objective = Section(objective, grid.stage, settings.pipeline)
@@ -194,6 +197,16 @@ def _stage(recipe: Recipe, name: str, out: Path, learner: Learner, settings: Set
         flops=functools.partial(flops.step_flops, network.config, stage),
         pipeline=pipeline,
     )
+
+
+def _fit(recipe: Recipe, plan: StagePlan, learner: Learner, settings: Settings) -> None:
+    """Set the projector on the stage's first lessons: the same ones on every rank."""
+    data = _data(recipe, replace(plan, spelt=1.0), learner.processor, settings)
+    objective = NextToken(learner.network, dtype=DTYPES[recipe.dtype], backend=settings.attention, spelt=1.0)
+    device = learner.network.visual_tokens.device
+    packs = (pack.to(device) for pack in itertools.islice(loader(data, 0, workers=0), plan.fit))
+    left = fit_projector(objective.eval(), packs)
+    log.info("%s: projector set by least squares; %.1f %% of what is spelt is left", plan.name, 100 * left)
 
 
 def _warm(
@@ -282,7 +295,12 @@ def _plan(steps: int, schedule: optim.Schedule, accumulate: int, settings: Setti
 
 
 def _data(
-    recipe: Recipe, plan: StagePlan, processor: KangarooProcessor, settings: Settings, grid: Grid
+    recipe: Recipe,
+    plan: StagePlan,
+    processor: KangarooProcessor,
+    settings: Settings,
+    replica: int = 0,
+    replicas: int = 1,
 ) -> PackedData:
     sources = [Weighted(_manifest(path, settings), weight) for path, weight in settings.data]
     if not sources:
@@ -306,7 +324,7 @@ def _data(
         seed=seed,
     )
     mixture = Mixture(sources=tuple(sources), seed=seed)
-    return PackedData(mixture, processor, plan.budget, batching, grid.replica, grid.replicas)
+    return PackedData(mixture, processor, plan.budget, batching, replica, replicas)
 
 
 def _manifest(path: Path, settings: Settings) -> Source:

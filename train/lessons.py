@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a lesson of the same name and number becomes another one."""
 
 PREFIX = "train/"
@@ -293,11 +293,15 @@ def _second(dice: Dice, seed: str) -> Lesson:
 
 def _drill(dice: Dice, seed: str) -> Lesson:
     """A video of seconds and many questions of the exam's kinds, put in as few words as may be: most of what a small model
-    reads about a video is the video, so that many answers about one cost little more than a few."""
+    reads about a video is the video, so that many answers about one cost little more than a few. Two of three are of
+    the kinds such a video is made for: of the others a rare one, what a sign says, would hardly be asked at all."""
     group = dice.pick(tuple(kinds.GROUPS))
     world, _ = kinds.video(seed, group, dice.pick(("easy", "easy", "medium", "hard")), "short")
-    more = [HOW_OFTEN] if group == "looks" else []
-    asked = dice.shuffled(questions(world, seed, [*kinds.KINDS.values(), *more], each=4))[:DRILLED]
+    own = [kinds.KINDS[name] for name in kinds.GROUPS[group]] + ([HOW_OFTEN] if group == "looks" else [])
+    other = [kind for name, kind in kinds.KINDS.items() if name not in kinds.GROUPS[group]]
+    first = dice.shuffled(questions(world, seed, own, each=4))[: DRILLED - DRILLED // 3]
+    rest = dice.shuffled(questions(world, seed, other, each=4))[: DRILLED - len(first)]
+    asked = dice.shuffled([*first, *rest])
     turns = [put(dice, world, question, _drilled(dice, question)) for question in asked]
     return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
 

@@ -21,7 +21,9 @@ class StagePlan:
     pass where the stage does not pack; with packing a pack is one. `pack_frames`: the most frames in a pack.
     `time_embedding`: what the network has from this stage on in place of the paper's (`KangarooConfig`), for ablations;
     None leaves it. `spelt`: the weight, against a target's of 1, with which each visual token of a made lesson is drawn to
-    what stood there when the LLM read such videos spelt out (`spelling`); the paper's stages have nothing like it.
+    what stood there when the LLM read such videos spelt out (`spelling`); the paper's stages have nothing like it. `fit`: the
+    micro-batches or packs of made lessons on which the projector is set before the first step, by least squares to the same
+    end (`fitting`); 0 leaves it as it comes.
     """
 
     stage: Stage
@@ -32,6 +34,7 @@ class StagePlan:
     pack_frames: int = 0
     time_embedding: str | None = None
     spelt: float = 0.0
+    fit: int = 0
 
     @property
     def name(self) -> str:
@@ -214,7 +217,7 @@ KANGAROO_TINY = Recipe(
     warmups=(
         WarmUp(
             kind="words",
-            steps=2400,
+            steps=2200,
             batch=9,
             lr=2e-3,
             warmup_steps=40,
@@ -226,8 +229,8 @@ KANGAROO_TINY = Recipe(
                 # Half the frames first: videos cost half as much, and twice as many teach more.
                 Phase(
                     0.6,
-                    {"drill": 6, "pictures": 1, "options": 2, "choices": 1, "told": 2},
-                    batch=10,
+                    {"drill": 6, "signs": 1.5, "pictures": 1, "options": 2, "choices": 1, "told": 2},
+                    batch=11,
                     budget=FrameBudget(fps=2, least=16, most=32),
                 ),
                 Phase(
@@ -237,6 +240,7 @@ KANGAROO_TINY = Recipe(
                         "quiz": 3,
                         "long": 0.5,
                         "clips": 0.5,
+                        "signs": 0.7,
                         "pictures": 0.5,
                         "options": 1,
                         "choices": 1,
@@ -269,7 +273,8 @@ KANGAROO_TINY = Recipe(
             budget=PICTURE,
             mixture={"pictures": 3, "signs": 1},
             micro_batch=48,
-            spelt=1.0,
+            spelt=2.0,
+            fit=20,
         ),
         StagePlan(
             stage=scaled(
@@ -279,15 +284,16 @@ KANGAROO_TINY = Recipe(
             budget=FrameBudget(fps=1, least=8, most=8),
             mixture={"clips": 2, "drill": 2, "pictures": 1, "signs": 1},
             micro_batch=12,
-            spelt=1.0,
+            spelt=2.0,
         ),
         StagePlan(
             stage=scaled(REFINEMENT, **_TINY, resolution=64, llm_sequence=2048, frames=16, batch=12, lr=1e-3),
-            steps=240,
+            steps=320,
             budget=FrameBudget(fps=1, least=16, most=16),
-            mixture={"clips": 2, "drill": 4, "signs": 1},
+            mixture={"clips": 2, "drill": 4, "signs": 2},
             micro_batch=12,
-            spelt=1.0,
+            spelt=2.0,
+            fit=20,
         ),
         StagePlan(
             stage=scaled(
@@ -298,19 +304,21 @@ KANGAROO_TINY = Recipe(
                 batch=1,
                 lr=5e-4,
             ),
-            steps=320,
+            steps=420,
             budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
             mixture={
                 "drill": 4,
                 "quiz": 6,
                 "long": 1,
                 "clips": 1,
+                "signs": 0.5,
                 "pictures": 0.5,
                 "options": 1,
                 "choices": 1.5,
                 "told": 1.5,
             },
             pack_frames=192,
+            fit=40,
         ),
         StagePlan(
             stage=scaled(

@@ -94,7 +94,7 @@ def test_what_is_in_the_packs(manifest, source):
     """Every row comes, with frames of its own file, within the caps."""
     settings = Settings(workers=0, data=((manifest, 1.0),))
     plan, processor = SMOKE.plan("instruction"), grow.read(source).processor
-    data = curriculum._data(SMOKE, plan, processor, settings, curriculum.Grid())
+    data = curriculum._data(SMOKE, plan, processor, settings)
     frames = {}
     for number in range(100):
         frames |= {each.name: each.frames for each in data.planned(number)}
@@ -128,7 +128,7 @@ def test_weights_and_the_root_folder(manifest, source, tmp_path):
     assert [each[:2] for each in asked["data"]] == [["mine.jsonl", 1.0], ["other.jsonl", 3.0]]
     settings = Settings(workers=0, data=((manifest, 1.0), (other, 3.0)), data_root=manifest.parent)
     plan, processor = SMOKE.plan("instruction"), grow.read(source).processor
-    data = curriculum._data(SMOKE, plan, processor, settings, curriculum.Grid())
+    data = curriculum._data(SMOKE, plan, processor, settings)
     names = [name for i in range(20) for name in data[i].names]
     assert 0.6 < sum(name == "other:only" for name in names) / len(names) < 0.9
 
