@@ -176,6 +176,27 @@ def test_charts_are_written_in_each_format_and_the_same_each_time(run, tmp_path,
     assert "over step" in (tmp_path / "one" / "over-step.svg").read_text()
 
 
+def test_the_radar_shows_the_best_peers():
+    """Of those with values on at least half of its axes, by their mean share of the best value."""
+    from kangaroo_eval.report import plots
+
+    axes, lines = plots._radar_values([])
+    assert len(axes) == 9 and next(iter(lines)) == "Kangaroo" and len(lines) == 1 + plots.PEERS
+    assert all(2 * len(line) >= len(axes) for line in lines.values())
+    # Two sizes of one model are two lines: the larger one's three values must not replace the smaller one's five.
+    assert "VideoLLaMA2 7B" in lines and "VideoChatGPT" not in lines
+
+
+def test_every_breakdown_has_its_bars(run):
+    pytest.importorskip("matplotlib")
+    from kangaroo_eval.report import plots
+
+    found = json.loads((run() / "results.json").read_text())
+    part = found["tasks"]["videomme"]["breakdown"]
+    part["task_type"] = dict(part["duration"])
+    assert {"videomme-duration", "videomme-task_type"} <= set(plots.charts([found]))
+
+
 def test_a_value_without_a_score_has_no_bar(run):
     """0.0 for it would be a score that nobody measured."""
     pytest.importorskip("matplotlib")

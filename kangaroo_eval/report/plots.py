@@ -20,7 +20,7 @@ FORMATS = ("svg", "png", "pdf")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, which people with colour blindness tell apart."""
 PEERS = 4
-"""Published models beside Kangaroo in the radar."""
+"""Published models beside Kangaroo in the radar: the best of those that have at least half of the benchmarks."""
 MOST_BARS = 30
 NORMAL_95 = 1.959964
 _STEP = re.compile(r"(?:step|checkpoint|iter)[-_]?0*(\d+)", re.IGNORECASE)
@@ -34,9 +34,9 @@ def charts(runs: Sequence[Results]) -> dict[str, Figure]:
     for number, run in enumerate(runs, 1):
         for name, task in run["tasks"].items():
             tags = [tag for tag, values in task["breakdown"].items() if 1 < len(values) <= MOST_BARS]
-            if tags and task["careful"]["value"] is not None:
-                prefix = f"{number}-" if len(runs) > 1 else ""
-                found[f"{prefix}{name}-{tags[0]}"] = bars(run, name, tags[0])
+            prefix = f"{number}-" if len(runs) > 1 else ""
+            if task["careful"]["value"] is not None:
+                found |= {f"{prefix}{name}-{tag}": bars(run, name, tag) for tag in tags}
     for what, of in (("step", _step), ("frames", _frames)):
         points = [(of(run), run) for run in runs]
         if len({x for x, _ in points if x is not None}) > 1:
@@ -99,7 +99,8 @@ def radar(runs: Sequence[Results]) -> Figure:
         plot.plot(
             *zip(*closed, strict=True), color=colour, linewidth=width, label=name, marker="o", markersize=3
         )
-    labels = [f"{published.HEADINGS[axis]}\n{best[axis]:g}" for axis in axes]
+    names = {**published.HEADINGS, "overall_wo": "Video-MME"}
+    labels = [f"{names[axis]}\n{best[axis]:g}" for axis in axes]
     plot.set_xticks(angles, labels, fontsize=8)
     plot.set_yticks([0.25, 0.5, 0.75, 1.0], ["", "", "", ""])
     plot.set_ylim(0, 1.05)
@@ -111,16 +112,26 @@ def radar(runs: Sequence[Results]) -> Figure:
 def _radar_values(runs: Sequence[Results]) -> tuple[list[str], dict[str, dict[str, float]]]:
     table = published.load("III")
     axes = [*table.columns, "overall_wo"]
-    others = {row["model"]: row.get("overall_wo", "") for row in published.load("IV").rows}
+    others = {(row["model"], row["size"]): row.get("overall_wo", "") for row in published.load("IV").rows}
     rows = [row for row in table.rows if row["group"] != "proprietary"]
     lines = {}
     for row in rows:
         line = {axis: float(row[axis]) for axis in table.columns if row[axis]}
-        if others.get(row["model"]):
-            line["overall_wo"] = float(others[row["model"]])
-        lines[row["model"]] = line
+        overall = others.get((row["model"], row["size"]))
+        if overall:
+            line["overall_wo"] = float(overall)
+        # A model of two sizes is two models.
+        sizes = sum(other["model"] == row["model"] for other in rows)
+        lines[f"{row['model']} {row['size']}" if sizes > 1 else row["model"]] = line
     ours = next(row["model"] for row in rows if row["group"] == "ours")
-    peers = sorted((name for name in lines if name != ours), key=lambda name: -len(lines[name]))[:PEERS]
+    best = {axis: max(line[axis] for line in lines.values() if axis in line) for axis in axes}
+
+    def share(name: str) -> float:
+        return sum(value / best[axis] for axis, value in lines[name].items()) / len(lines[name])
+
+    # A line of two or three points is no shape to compare with.
+    told = [name for name in lines if name != ours and 2 * len(lines[name]) >= len(axes)]
+    peers = sorted(told, key=share, reverse=True)[:PEERS]
     chosen = {name: lines[name] for name in (ours, *peers)}
     for run in runs:
         own = {}
