@@ -26,6 +26,7 @@ import bench_hf
 
 SIZES = (4, 12)
 QUESTIONS = 3
+WAYS = ("tiny model", "constant")
 TASK = """
 task: bench
 dataset_path: json
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("--lmms", required=True, help="the interpreter of an environment with lmms-eval")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()) / "kangaroo-eval-bench-lmms")
     options = parser.parse_args()
     options.dir.mkdir(exist_ok=True)
@@ -169,7 +171,7 @@ def main() -> None:
         prepare(options.dir, size)
     print(f"{options.frames} frames, {QUESTIONS} questions a video; CPU seconds, medians of {options.rounds}")
     print("| way | whose | 4 videos | 12 videos | 8 more |" + "\n" + "|---" * 5 + "|")
-    for way in ("tiny model", "constant"):
+    for way in options.ways:
         spent: dict[str, dict[int, list[float]]] = {
             who: {size: [] for size in SIZES} for who in ("lmms-eval", "ours")
         }
