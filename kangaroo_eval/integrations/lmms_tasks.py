@@ -230,10 +230,30 @@ def _verdict(name: str, number: int, text: str) -> Mapping[str, Any]:
         return found
 
 
+@functools.lru_cache(maxsize=100_000)
+def _prompt(name: str, number: int) -> str:
+    task = _loaded(name)
+    with _told(f"lmms:{name}, document {number}"):
+        prompt: str = task.fewshot_context(task.eval_docs_no_media[number], 0)
+        return prompt
+
+
+def _judged(name: str, sample: Sample, text: str) -> Mapping[str, Any]:
+    """`_verdict` of a sample's answer. `DataError` where the document of its number is another one by now, whose label must not
+    judge it."""
+    number = int(one(sample.facts["document"]))
+    if number >= len(_loaded(name).eval_docs) or _prompt(name, number) != sample.question:
+        raise DataError(
+            f"lmms:{name}: lmms-eval's document {number} is not the one that was asked: its data have changed; evaluate anew "
+            "with another --output"
+        )
+    return _verdict(name, number, ended(sample, text))
+
+
 def official(name: str, sample: Sample, text: str) -> Score:
     """The score of the task's first metric that gives this answer one between 0 and 1; outside the denominator where
     none does (a judge's scale, lists for an aggregation)."""
-    found = _verdict(name, int(one(sample.facts["document"])), ended(sample, text))
+    found = _judged(name, sample, text)
     order = [each for each in _loaded(name).aggregation() if each in found]
     for metric in order:
         value = found[metric]
@@ -255,7 +275,7 @@ def totals(name: str, answers: Sequence[tuple[Sample, str]]) -> dict[str, Any]:
     """What lmms-eval's own aggregations make of the answers: metric -> number, on the task's own scale."""
     values: dict[str, list[Any]] = defaultdict(list)
     for sample, text in answers:
-        found = _verdict(name, int(one(sample.facts["document"])), ended(sample, text))
+        found = _judged(name, sample, text)
         for metric, value in found.items():
             values[metric].append(value)
     metrics: dict[str, float] = {}

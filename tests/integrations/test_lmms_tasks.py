@@ -101,7 +101,7 @@ GROUPS = ("plain_group",)
 
 
 def forget():
-    for cached in (lmms_tasks._loaded, lmms_tasks._verdict, lmms_tasks._by):
+    for cached in (lmms_tasks._loaded, lmms_tasks._verdict, lmms_tasks._prompt, lmms_tasks._by):
         cached.cache_clear()
 
 
@@ -159,6 +159,9 @@ def test_it_resumes_is_scored_again_and_changes_with_its_questions(lmms, monkeyp
     file = lmms / "tasks/tasks.py"
     file.write_text(file.read_text().replace("Question", "Another question"))
     forget()
+    with pytest.raises(DataError, match="document 0 is not the one that was asked"):
+        # By the kept documents, of which lmms-eval has others now: their labels must not judge these answers.
+        score_run(lmms / "run", Scoring())
     with pytest.raises(UserError, match="another protocol"):
         go("plain", lmms)
 
