@@ -22,6 +22,8 @@ from kangaroo_eval.types import Sample, Video
 
 SIZE = 64
 """Pixels of a side that frames are looked at in: decoding is what finds damage, and costs the same at any size."""
+TIMEOUT = 600.0
+"""Seconds for one clip."""
 SHORTEST, SLACK = 0.95, 1.0
 """A video may have this share of its annotated seconds, less a second: annotations are rounded, containers count differently."""
 
@@ -85,12 +87,13 @@ def verify(
     spec: FrameSpec,
     *,
     workers: int,
-    timeout: float = 600.0,
     progress: Callable[[int, int], None] | None = None,
+    choose: Callable[[tuple[Sample, ...]], tuple[Sample, ...]] = lambda samples: samples,
 ) -> Verified:
     """Decode the first and the last frame that `spec` takes of every clip, in `workers` processes; a clip that takes longer than
-    `timeout` seconds is broken. `progress` is told clips done and in all. DataError for malformed annotations."""
-    samples = read_samples(task, found.root)
+    `TIMEOUT` is broken. `progress` is told clips done and in all; `choose` leaves the samples whose videos are
+    looked at. DataError for malformed annotations."""
+    samples = choose(read_samples(task, found.root))
     clips: dict[Video, list[Sample]] = {}
     for sample in samples:
         clips.setdefault(sample.video, []).append(sample)
@@ -101,7 +104,7 @@ def verify(
     ]
     broken: dict[Video, str] = {}
     short: dict[str, Short] = {}
-    for number, done in enumerate(decode_ahead(jobs, workers=workers, timeout=timeout), 1):
+    for number, done in enumerate(decode_ahead(jobs, workers=workers, timeout=TIMEOUT), 1):
         clip = done.job.video
         fault = _fault(done)
         if fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kangaroo_eval.cli.common import cache_dir, data_root, split
+from kangaroo_eval.cli.run import ids, subset
 from kangaroo_eval.data import locate
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.layouts import known_places, pieces_of
 from kangaroo_eval.registry import get_task, task_names
 
 ACTIONS = ("ls", "fetch", "verify", "mini", "exam", "frames")
+CHOOSING = ("fetch", "verify", "frames")
+"""Those that `--limit`, `--samples` and `--subset` leave a part of a task to."""
 
 
 def command(options: argparse.Namespace) -> int:
@@ -23,6 +27,12 @@ def command(options: argparse.Namespace) -> int:
     exam."""
     if options.action not in ACTIONS:
         raise UserError(f"data {options.action!r}: choose one of {', '.join(ACTIONS)}")
+    if options.action not in CHOOSING and any(
+        chosen is not None for chosen in (options.limit, options.samples, options.subset)
+    ):
+        raise UserError(
+            f"data {options.action} takes all of a task: --limit, --samples and --subset are for {', '.join(CHOOSING)}"
+        )
     root = data_root(options)
     if options.action == "exam":
         return _exam(root, split(options.task), quiet=options.quiet)
@@ -106,6 +116,9 @@ def _frames(options: argparse.Namespace) -> int:
         frame_store="exact" if options.frame_store is None else options.frame_store,
         frame_store_size=options.frame_store_size,
         also_frames=tuple(count for count in options.frames or () if count != max(options.frames)),
+        limit=options.limit,
+        samples=ids(options.samples),
+        subset=subset(options.subset),
     )
     if config.frame_store == "off":
         raise UserError("data frames --frame-store off: choose exact or near")
@@ -127,6 +140,7 @@ def _verify(options: argparse.Namespace, root: Path | None) -> int:
     from tqdm import tqdm
 
     from kangaroo_eval.media import FrameSpec
+    from kangaroo_eval.plan import RunConfig, choose
     from kangaroo_eval.verify import lines, verify
 
     wrong, told = 0, {}
@@ -140,6 +154,13 @@ def _verify(options: argparse.Namespace, root: Path | None) -> int:
             frames=max(options.frames) if options.frames else task.frames,
             sampler=task.sampler if options.sampler == "official" else options.sampler,
         )
+        part = RunConfig(
+            tasks=(task.name,),
+            limit=options.limit,
+            samples=ids(options.samples),
+            subset=subset(options.subset),
+        )
+        chosen = functools.partial(choose, config=part)
         hidden = True if options.quiet or options.json else None
         with tqdm(desc=task.name, unit="video", disable=hidden, leave=False) as bar:
 
@@ -148,7 +169,9 @@ def _verify(options: argparse.Namespace, root: Path | None) -> int:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            result = verify(task, found, spec, workers=workers, progress=tell)
+            result = verify(task, found, spec, workers=workers, progress=tell, choose=chosen)
+        if not result.samples:
+            raise UserError(f"--samples names none of {task.name}'s samples")
         wrong += result.wrong
         told[task.name] = result.plain()
         if not options.json:

@@ -37,6 +37,26 @@ def test_sound_videos_are_sound(root, capsys):
     assert told["missing"] == told["broken"] == told["too_short"] == told["duplicate"] == []
 
 
+def test_only_the_videos_of_the_samples_that_a_run_would_ask_are_looked_at(root, capsys):
+    """A part of a benchmark was fetched: what is not part of it is not missing."""
+    place = root.parent.parent
+    told = verify(place, capsys, "--subset", "0:4", code=0)
+    assert (told["samples"], told["videos"]) == (4, 4), "a subset takes one question of each video first"
+    for path in sorted(root.glob("*.mp4"))[2:]:
+        path.unlink()
+    assert verify(place, capsys, "--limit", "6", code=0)["videos"] == 2
+    assert verify(place, capsys, "--samples", "001-1,002-3", code=0)["samples"] == 2
+    assert len(verify(place, capsys)["missing"]) == 4
+    assert main(["data", "verify", "videomme", "--data-root", str(place), "--samples", "no"]) == 1
+    assert "--samples names none of videomme's samples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["ls", "mini", "exam"])
+def test_what_takes_all_of_a_task_says_so(action, tmp_path, capsys):
+    assert main(["data", action, "--data-root", str(tmp_path), "--limit", "3"]) == 1
+    assert f"data {action} takes all of a task: --limit" in capsys.readouterr().err
+
+
 def test_everything_wrong_is_named(root, capsys):
     write_video(root / "video000000.mp4", frames=48, front=True)
     whole = (root / "video000000.mp4").read_bytes()
