@@ -84,6 +84,15 @@ def test_other_models_show_their_loaders_words(capsys):
     assert text.startswith("constant\n") and "KV cache" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"), [("kangaroo", "frame_chunk"), ("hf", "min_pixels"), ("openai", "price")]
+)
+def test_a_models_arguments_are_shown(name, argument, capsys):
+    assert re.search(
+        rf"^--model-args, as NAME=VALUE,\.\.\.:\n(  .+\n)*  {argument} +\S", shown(capsys, name), re.M
+    )
+
+
 def test_the_papers_model(capsys):
     text = shown(capsys, "kangaroo-8b", "--frames", 160)
     assert "from_components" in text and "--model kangaroo:FOLDER" in text

@@ -21,6 +21,7 @@ from kangaroo_eval import identity
 from kangaroo_eval.backends import hf_loading
 from kangaroo_eval.backends.hf_decoding import Greedy
 from kangaroo_eval.backends.hf_inputs import Reader, Unaskable, geometry, takes_any_size
+from kangaroo_eval.backends.hf_options import MODEL_ARGS as MODEL_ARGS
 from kangaroo_eval.backends.hf_options import HFOptions, read_options
 from kangaroo_eval.backends.hf_prefix import Prefix
 from kangaroo_eval.backends.hf_reuse import Features

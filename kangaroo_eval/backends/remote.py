@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kangaroo_eval.backends.interleave import interleave
 from kangaroo_eval.backends.prefill import Echoes, asked_in_words
 from kangaroo_eval.backends.remote_mends import mend_of
+from kangaroo_eval.backends.remote_options import MODEL_ARGS as MODEL_ARGS
 from kangaroo_eval.backends.remote_options import ChatOptions, endpoint_config, read_options
 from kangaroo_eval.endpoint import Ask, Endpoint, Failed, Message, Reply, Usage
 from kangaroo_eval.errors import RunFailed, UserError

@@ -8,6 +8,7 @@ import difflib
 import importlib.util
 import inspect
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ LARGE_CARD = 80
 """GB of the card whose largest number of frames is told."""
 
 HOW_TO_GET = """No weights are bundled. Make the start of stage I from an EVA-02 CLIP encoder and a Llama:
-  network = KangarooForConditionalGeneration.from_components(VISION, LLM{extra})
+  network = KangarooForConditionalGeneration.from_components(VISION, LLM, patchify=False, frame_size=224{extra})
   network.save_pretrained(FOLDER)
   KangarooProcessor.for_components(LLM, network.config).save_pretrained(FOLDER)
 (both from kangaroo_eval.model), train it, and run it with --model kangaroo:FOLDER"""
@@ -45,12 +46,22 @@ def command(options: argparse.Namespace) -> int:
     kind, _, arg = options.name.partition(":")
     _check(kind)
     extra = ", max_position_embeddings=32768" if kind == "kangaroo-8b" else ""
-    about = HOW_TO_GET.format(extra=extra) if kind in SHAPES else inspect.getdoc(model_loader(kind))
+    about = HOW_TO_GET.format(extra=extra) if kind in SHAPES else _told_of(model_loader(kind))
     config = _config(kind, arg)
     nothing = [json.dumps({"model": options.name, "memory": None})] if options.json else []
     memory = nothing if config is None else _memory(options, config)
     print("\n".join([kind, str(about), *memory]))
     return 0
+
+
+def _told_of(loader: Callable[..., object]) -> str:
+    """What a loader says of itself, and its module of the options that it takes (`MODEL_ARGS`)."""
+    found = getattr(inspect.getmodule(loader), "MODEL_ARGS", None)
+    if not isinstance(found, Mapping) or not found:
+        return inspect.getdoc(loader) or ""
+    width = max(len(str(name)) for name in found) + 2
+    args = (f"  {name!s:{width}}{text}" for name, text in found.items())
+    return "\n".join([inspect.getdoc(loader) or "", "--model-args, as NAME=VALUE,...:", *args])
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -147,8 +147,8 @@ def _run(parser: argparse.ArgumentParser) -> None:
     add("--samples", "-E", metavar="IDS|FILE", help="these samples: ids by comma, or a file with one a line")
     add("--subset", metavar="SEED:N", help="N samples, seeded, stratified by video")
     add("--batch-size", "-b", default="auto", metavar="N|auto", help="questions of one video at a time")
-    add("--device", help="cpu, cuda, cuda:1, ...")
-    add("--dtype", help="float32, bfloat16 or float16")
+    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where torch sees one)")
+    add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on a GPU, float32 on a CPU)")
     add("--workers", type=int, metavar="N", help="decode processes (default: one a core)")
     add(
         "--output",
@@ -159,7 +159,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     add("--fresh", action="store_true", help="start anew; the old run is kept aside")
     add("--on-missing", default="fail", help="fail or skip when videos are missing")
-    add("--min-coverage", type=float, default=0.99, metavar="SHARE", help="below it there is no score")
+    add("--min-coverage", type=float, default=0.99, metavar="SHARE", help="below it there is no score (0.99)")
     add(
         "--decode-timeout",
         type=float,
@@ -394,14 +394,20 @@ def _data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", nargs="?", default="ls", help="ls, fetch, verify, mini, exam or frames")
     add("task", nargs="*", help="tasks (default: all; fetch and frames: name some)")
-    add("--limit", "-L", type=float, metavar="N|0.x", help="fetch: the first N samples, or a share of them")
+    add(
+        "--limit",
+        "-L",
+        type=float,
+        metavar="N|0.x",
+        help="of fetch, verify, frames: the first N samples, or a share of them",
+    )
     add(
         "--samples",
         "-E",
         metavar="IDS|FILE",
-        help="fetch: these samples: ids by comma, or a file with one a line",
+        help="of fetch, verify, frames: these samples: ids by comma, or a file with one a line",
     )
-    add("--subset", metavar="SEED:N", help="fetch: N samples, seeded, stratified by video")
+    add("--subset", metavar="SEED:N", help="of fetch, verify, frames: N samples, seeded, stratified by video")
     add("--yes", "-y", action="store_true", help="fetch: the licence is accepted and the size is all right")
     add("--json", action="store_true", help="ls, fetch, verify: one machine-readable line last")
     add(
@@ -437,8 +443,8 @@ def _chat(parser: argparse.ArgumentParser) -> None:
     )
     add("--top-p", type=float, metavar="SHARE", help="draw from the likeliest words of this share only")
     add("--seed", type=int, metavar="N", help="of the draw (0)")
-    add("--device", help="cpu, cuda, cuda:1, ...")
-    add("--dtype", help="float32, bfloat16 or float16")
+    add("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where torch sees one)")
+    add("--dtype", help="float32, bfloat16 or float16 (default: bfloat16 on a GPU, float32 on a CPU)")
     add("--once", metavar="QUESTION", help="answer this and leave")
     add("--web", action="store_true", help="a page in the browser instead of the terminal")
     add("--port", type=int, metavar="N", help="of the page (the first free one from 7860 on)")
