@@ -330,7 +330,10 @@ def _write_report(found: Results) -> None:
 def default_output(config: RunConfig, plans: Sequence[TaskPlan]) -> Path:
     """`results/runs/<model>-<frames>f[-mini]` under the current folder."""
     kind, _, argument = config.model.partition(":")
-    name = "-".join((kind, *Path(argument).parts[-2:])) if argument else kind
+    parts = [part for part in Path(argument).parts if part.strip("/\\")]
+    # A stage of a training is RUN/STAGE/model: what tells two of them apart is what stands before.
+    kept = 3 if parts[-1:] == ["model"] else 2
+    name = "-".join((kind, *parts[-kept:])) if argument else kind
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
     counts = {frames_of(config, plan.task) for plan in plans}
     shown = f"{config.fps:g}fps" if config.fps else f"{counts.pop()}f" if len(counts) == 1 else "default-f"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
@@ -17,6 +18,9 @@ from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
 from kangaroo_eval.cli import main
 from kangaroo_eval.cli.parser import make_parser
 from kangaroo_eval.miniworld import exam
+from kangaroo_eval.plan import RunConfig
+from kangaroo_eval.registry import get_task
+from kangaroo_eval.runner import default_output
 
 pytestmark = pytest.mark.usefixtures("away")
 
@@ -118,6 +122,16 @@ def test_a_run_prints_the_tables_and_one_json_line_last(data, capsys):
     last = json.loads(out.splitlines()[-1])
     assert last["exit"] == 0 and last["run"].endswith("results/runs/constant-B-2f")
     assert last["tasks"]["videomme"]["n"] == 9 and last["tasks"]["videomme"]["coverage"] == 1.0
+
+
+def test_the_stages_of_two_trainings_have_different_folders(data):
+    """Their last two parts are the same: runs/a/long/model, runs/b/long/model."""
+    task = get_task("videomme")
+    names = set()
+    for model in ("runs/a/long/model", "runs/b/long/model", "/x/step_1", "/x/step_2", "fox/kangaroo", "/"):
+        config = RunConfig(tasks=("videomme",), model=f"kangaroo:{model}", frames=2, data_root=data)
+        names.add(default_output(config, [SimpleNamespace(task=task, kind="real")]).name)
+    assert len(names) == 6 and "kangaroo-a-long-model-2f" in names and "kangaroo-fox-kangaroo-2f" in names
 
 
 def test_underscores_and_other_harnesses_names_are_taken(data):
