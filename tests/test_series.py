@@ -128,6 +128,15 @@ def test_mistakes_are_one_line(words, message, trained, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_who_watches_for_what_will_never_be_a_checkpoint_is_told(tmp_path, capsys):
+    """What `kangaroo-train` keeps to go on from looks like checkpoints and is none."""
+    (tmp_path / "out/step-00000010/state").mkdir(parents=True)
+    words = ["watch", str(tmp_path / "out"), "--pattern", "step-*", "--once", "--tasks", "videomme"]
+    assert main([*words, "--output", str(tmp_path / "runs")]) == 0
+    assert "no checkpoint step-* in" in (said := capsys.readouterr().err)
+    assert "step-00000010 lack a config.json or weights" in said
+
+
 def test_the_best_of_each_column_is_marked_and_gaps_are_dashes():
     def run(value):
         estimate = {"value": value, "stderr": 0.01, "n": 10, "unreadable": 0}

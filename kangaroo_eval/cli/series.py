@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,7 @@ def watch(options: argparse.Namespace) -> int:
     if not options.every > 0:
         raise UserError(f"--every {options.every}: give seconds above 0")
     seen: set[Path] = set()
+    told: list[str] = []
 
     def pause(seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -48,12 +50,26 @@ def watch(options: argparse.Namespace) -> int:
     def batches() -> Iterable[list[Path]]:
         for found in appearing(folder, options.pattern, seen, every=options.every, pause=pause):
             options.interruption.check()
+            if not found and not seen and not told:
+                told.append(_none_yet(folder, options.pattern))
+                print(told[0], file=sys.stderr, flush=True)
             yield found
             seen.update(found)
             if options.once or (options.last and any(path.name == options.last for path in seen)):
                 return
 
     return _run(options, batches(), folder.resolve(), show_each=True)
+
+
+def _none_yet(folder: Path, pattern: str) -> str:
+    """Why there is nothing to evaluate: nobody should wait for folders that will never be checkpoints."""
+    there = sorted(path.name for path in folder.glob(pattern) if path.is_dir())
+    lacking = (
+        f"; {', '.join(there[:3])} lack a config.json or weights as save_pretrained writes them"
+        if there
+        else ""
+    )
+    return f"kangaroo-eval: no checkpoint {pattern} in {folder} yet{lacking}"
 
 
 def _run(options: argparse.Namespace, batches: Iterable[list[Path]], parent: Path, *, show_each: bool) -> int:
