@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -113,6 +114,17 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def test_a_page_without_matplotlib_says_so_and_has_the_tables(run, tmp_path, monkeypatch, capsys):
+    """`pip install kangaroo-eval[model]` does not bring it, and a report is what a run is made for."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert report(run(), "--output", tmp_path / "r.html") == 0
+    text = (tmp_path / "r.html").read_text()
+    assert (
+        "<svg" not in text and "<table>" in text and "pip install &quot;kangaroo-eval[report]&quot;" in text
+    )
+    assert "without charts" in capsys.readouterr().err
 
 
 def test_html_stands_alone_and_shows_names_as_text(run, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -87,6 +88,9 @@ def _rendered(form: str, runs: Sequence[Mapping[str, Any]], *, columns: int | No
     if form == "html":
         from kangaroo_eval.report import page, plots
 
+        if importlib.util.find_spec("matplotlib") is None:
+            print(f"kangaroo-eval report: the page is {page.NO_CHARTS}", file=sys.stderr)
+            return page.document(runs, None)
         return page.document(runs, plots.charts(runs))
     from kangaroo_eval.report import data
 

@@ -37,8 +37,13 @@ figure svg { max-width: 100%; height: auto }
 """
 
 
-def document(runs: Mapping[str, Any] | Sequence[Mapping[str, Any]], charts: Mapping[str, Figure]) -> str:
-    """The page. Every text is escaped: names and answers are other people's."""
+NO_CHARTS = 'without charts, which matplotlib draws: pip install "kangaroo-eval[report]"'
+
+
+def document(
+    runs: Mapping[str, Any] | Sequence[Mapping[str, Any]], charts: Mapping[str, Figure] | None
+) -> str:
+    """The page; `charts` None: it says that there are none. Every text is escaped: names and answers are other people's."""
     many = as_list(runs)
     names = ", ".join(dict.fromkeys(str(run["run"]["model"]) for run in many))
     parts = [
@@ -50,7 +55,8 @@ def document(runs: Mapping[str, Any] | Sequence[Mapping[str, Any]], charts: Mapp
         "<p><b>bold</b>: best open model; <u>underlined</u>: second; "
         '<span class="grey">grey</span>: proprietary value that Kangaroo beats.</p>',
         *map(_section, whole(many)),
-        *(_figure(name, figure) for name, figure in charts.items()),
+        *([f'<p class="notes">{escape(NO_CHARTS)}</p>'] if charts is None else ()),
+        *(_figure(name, figure) for name, figure in (charts or {}).items()),
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
