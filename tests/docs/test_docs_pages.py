@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -103,11 +104,9 @@ def fox(tmp_path, monkeypatch):
     root.mkdir(parents=True)
     for number in range(3):
         write_video(root / f"videos/v{number}.mp4", shade=number)
-    questions = (
-        f'{{"id": "{n}", "video": "v{n}", "question": "Dark or bright?", "choices": ["dark", "bright"], "answer": "A", "kind": "light"}}\n'
-        for n in range(3)
-    )
-    (root / "questions.jsonl").write_text("".join(questions))
+    row = json.loads(next(block.text for block in fences(DOCS / "extending.md") if block.language == "json"))
+    questions = ({**row, "id": str(n), "video": f"v{n}"} for n in range(3))
+    (root / "questions.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in questions))
     (root / "open.jsonl").write_text(
         '{"id": "o", "video": "v0", "question": "What is there?", "answer": "grey"}\n'
     )
