@@ -45,8 +45,8 @@ class TaskComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs: the tasks that both have, the mean over them, what differs in their protocols, and which tasks only
-    one has."""
+    """Two runs: the tasks that both have, the mean over them, what differs in their protocols, which tasks only one has,
+    and in which no sample has a score in both."""
 
     new: Side
     old: Side
@@ -55,6 +55,7 @@ class Comparison:
     differing: tuple[str, ...]
     only_new: tuple[str, ...]
     only_old: tuple[str, ...]
+    unscored: tuple[str, ...] = ()
 
 
 def compare(new: Side, old: Side, *, force: bool = False) -> Comparison:
@@ -71,7 +72,10 @@ def compare(new: Side, old: Side, *, force: bool = False) -> Comparison:
         raise NotComparable(
             f"{old.name} and {new.name} were not asked the same: {'; '.join(found)}; --force compares them all the same"
         )
-    tasks = [_task(name, new.tasks[name], old.tasks[name], (new.name, old.name)) for name in shared]
+    scored = [name for name in shared if _common(new.tasks[name], old.tasks[name])]
+    if not scored:
+        raise UserError(f"{', '.join(shared)}: {new.name} and {old.name} answered no sample in common")
+    tasks = [_task(name, new.tasks[name], old.tasks[name]) for name in scored]
     corrected = holm({task.name: _two_sided(task.careful) for task in tasks})
     return Comparison(
         new=new,
@@ -81,6 +85,7 @@ def compare(new: Side, old: Side, *, force: bool = False) -> Comparison:
         differing=found,
         only_new=tuple(name for name in new.tasks if name not in old.tasks),
         only_old=tuple(name for name in old.tasks if name not in new.tasks),
+        unscored=tuple(name for name in shared if name not in scored),
     )
 
 
@@ -90,10 +95,12 @@ class NotComparable(UserError):
     exit_code = 5
 
 
-def _task(name: str, new: SideTask, old: SideTask, names: tuple[str, str]) -> TaskComparison:
-    shared = [key for key in new.samples if key in old.samples]
-    if not shared:
-        raise UserError(f"{name}: {names[0]} and {names[1]} answered no sample in common")
+def _common(new: SideTask, old: SideTask) -> list[str]:
+    return [key for key in new.samples if key in old.samples]
+
+
+def _task(name: str, new: SideTask, old: SideTask) -> TaskComparison:
+    shared = _common(new, old)
     careful = difference(_pairs(new, old, shared, "careful"))
     official = _pairs(new, old, shared, "official")
     flips = [
@@ -117,7 +124,7 @@ def _task(name: str, new: SideTask, old: SideTask, names: tuple[str, str]) -> Ta
 
 def shared_ids(task: TaskComparison) -> list[str]:
     """The samples that both runs answered."""
-    return [key for key in task.new.samples if key in task.old.samples]
+    return _common(task.new, task.old)
 
 
 def _pairs(new: SideTask, old: SideTask, ids: Sequence[str], reader: str) -> list[Pair]:
@@ -136,5 +143,7 @@ def _score(scored: Scored, reader: str) -> float | None:
 
 
 def _two_sided(found: Difference) -> float:
+    if found.identical or found.stderr is None or (found.stderr == 0 and found.value == 0):
+        return 1.0
     lower = found.p_lower()
-    return 1.0 if found.identical else min(1.0, 2 * min(lower, 1 - lower))
+    return min(1.0, 2 * min(lower, 1 - lower))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kangaroo_eval.compare import Comparison, TaskComparison
+from kangaroo_eval.compare import Comparison, TaskComparison, shared_ids
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.paired import Difference, holm
 from kangaroo_eval.results import COMPARABLE_COVERAGE
@@ -96,6 +96,9 @@ def gate(comparison: Comparison, rule: Rule) -> Verdict:
     checks = [_score(name, found, corrected[name], rule) for name, found in differences.items()]
     for name in comparison.only_old:
         checks.append(Check(name, "inconclusive", f"the baseline has {name} and the run has not"))
+    for name in comparison.unscored:
+        checks.append(Check(name, "inconclusive", f"no sample of {name} has a score in both"))
+    checks += [found for task in comparison.tasks if (found := _shared(task, rule.least_coverage))]
     checks += [found for task in comparison.tasks if (found := _coverage(task, rule.least_coverage))]
     if rule.most_slower is not None:
         checks += [_speed(task, rule.most_slower) for task in comparison.tasks]
@@ -132,6 +135,16 @@ def _coverage(task: TaskComparison, least: float | None) -> Check | None:
         return None
     why += f": fewer than {100 * COMPARABLE_COVERAGE:g} % decide nothing, unless --least-coverage says how many do"
     return Check(f"{task.name}: coverage", "inconclusive", why)
+
+
+def _shared(task: TaskComparison, least: float | None) -> Check | None:
+    """A run of a part of the baseline's samples (a forgotten --limit), or a baseline of a part of its own, says nothing of
+    the others: it does not pass."""
+    both, asked = len(shared_ids(task)), task.old.asked
+    if both >= (COMPARABLE_COVERAGE if least is None else least) * asked:
+        return None
+    why = f"{both} of the {asked} samples that the baseline was asked have an answer in both: the others may be worse"
+    return Check(f"{task.name}: samples", "inconclusive", why)
 
 
 def _speed(task: TaskComparison, most: float) -> Check:

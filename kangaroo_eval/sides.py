@@ -25,7 +25,8 @@ _LARGEST = 100.0
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One answered sample: its scores, 0 to 1, by the careful and the official reader (None: outside the official
-    denominator, or not decided), what was read, the video, and the group of a mean over groups."""
+    denominator, or not decided), what was read, the video, and the group of a mean over groups. Where only the official
+    reader can tell, as of open answers to another harness's tasks, its score stands for both."""
 
     careful: float
     official: float | None
@@ -82,18 +83,21 @@ def read_side(path: Path) -> Side:
 
 def _task(path: Path, task: str) -> SideTask:
     asked = read_asked(path, task)
-    samples = {
-        each.id: Scored(
-            careful=each.careful.value,
+    samples = {}
+    for each in read_scores(path, task):
+        told = next(
+            (score for score in (each.careful, each.official) if score and score.value is not None), None
+        )
+        if told is None or told.value is None:
+            continue
+        samples[each.id] = Scored(
+            careful=told.value,
             official=None if each.official is None else each.official.value,
             video=each.video,
             group=asked.get(each.id) or "",
-            read=each.careful.answer,
+            read=told.answer,
             target=each.target,
         )
-        for each in read_scores(path, task)
-        if each.careful is not None and each.careful.value is not None
-    }
     spent = {line["id"]: line.get("seconds") for line in answer_lines(path / f"{task}.answers.jsonl")}
     known = [seconds for seconds in spent.values() if isinstance(seconds, int | float)]
     return SideTask(samples, len(asked), sum(known) / len(known) if known else None)

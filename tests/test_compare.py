@@ -9,7 +9,9 @@ import pytest
 
 pytest.importorskip("scipy")
 
+from kangaroo_eval import compare
 from kangaroo_eval.cli import main
+from kangaroo_eval.paired import Pair, difference
 from kangaroo_eval.sides import read_side
 
 
@@ -150,7 +152,7 @@ def test_the_gate_fails_a_worse_run_passes_the_same_and_decides_nothing_of_few(r
     assert called("gate", before, "--baseline", before) == 0
     assert "[+0.0, +0.0]" in capsys.readouterr().out
     few = make_run(tmp_path / "few", [1, 1, 0] * 20)
-    assert called("gate", few, "--baseline", before) == 5
+    assert called("gate", few, "--baseline", few) == 5
     assert "20 videos: fewer than 30 decide nothing" in capsys.readouterr().out
     noisy = make_run(tmp_path / "noisy", [1, 1, 1] * 10 + [0, 0, 0] * 5 + [1, 1, 0] * 45)
     assert called("gate", noisy, "--baseline", before) == 5
@@ -181,6 +183,49 @@ def test_scores_that_are_not_of_the_answers_are_refused(runs, capsys):
     assert called("gate", after, "--baseline", before) == 1
     assert "are not of its answers: kangaroo-eval score" in capsys.readouterr().err
     assert called("compare", before, after) == 1
+
+
+def test_a_part_of_the_baselines_samples_does_not_pass(runs, tmp_path, capsys):
+    """Forty videos of sixty, all of them answered as before: a forgotten --limit is no pass."""
+    before, _ = runs
+    part = make_run(tmp_path / "part", [1, 1, 0] * 40)
+    assert called("gate", part, "--baseline", before) == 5
+    assert "120 of the 180 samples that the baseline was asked" in capsys.readouterr().out
+    assert called("gate", part, "--baseline", before, "--least-coverage", "0.6") == 0
+    assert called("gate", before, "--baseline", part) == 0, "a run may ask more than its baseline"
+    half = make_run(tmp_path / "half", [1, 1, 0] * 40, unanswered=60)
+    assert called("gate", before, "--baseline", half) == 5, (
+        "a baseline that answered a part of what it was asked"
+    )
+
+
+def test_a_task_of_open_answers_is_compared_by_its_official_scores(runs, tmp_path, capsys):
+    """Another harness's task, which the careful reader cannot read; and one that no reader can does not end the others."""
+    for run, score in ((runs[0], 1.0), (runs[1], 0.5)):
+        record = json.loads((run / "run.json").read_text())
+        for task in ("lmms:open", "lmms:unread"):
+            for kind in ("asked", "answers", "scores"):
+                lines = [
+                    json.loads(line) for line in (run / f"videomme.{kind}.jsonl").read_text().splitlines()
+                ]
+                for line in lines if kind == "scores" else ():
+                    line["careful"] = None
+                    line["official"] = {"answer": "x", "score": score if task == "lmms:open" else None}
+                (run / f"{task}.{kind}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            record["tasks"][task] = record["tasks"]["videomme"]
+            record["protocol"]["tasks"][task] = record["protocol"]["tasks"]["videomme"]
+        (run / "run.json").write_text(json.dumps(record))
+    assert called("gate", runs[1], "--baseline", runs[0]) == 4
+    out = capsys.readouterr().out
+    assert "lmms:open" in out and "no sample of lmms:unread has a score in both" in out
+    assert called("compare", *runs) == 0 and "lmms:unread" in capsys.readouterr().out
+
+
+def test_nothing_known_is_not_surely_different():
+    """One video with one gained and one lost has no error, and two such videos an error of 0: neither says anything."""
+    pairs = [Pair(1, 0, "a"), Pair(0, 1, "a")]
+    assert compare._two_sided(difference(pairs)) == 1
+    assert compare._two_sided(difference([*pairs, Pair(1, 0, "b"), Pair(0, 1, "b")])) == 1
 
 
 def test_a_task_that_the_run_lacks_is_not_passed_over(runs, tmp_path, capsys):

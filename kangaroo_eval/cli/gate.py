@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def _rule(options: argparse.Namespace) -> Rule:
 
 
 def _accept(new: Side, baseline: Path) -> int:
+    from kangaroo_eval.results import COMPARABLE_COVERAGE
     from kangaroo_eval.sides import write_baseline
 
     if baseline.is_dir():
@@ -67,6 +69,13 @@ def _accept(new: Side, baseline: Path) -> int:
     write_baseline(baseline, new)
     count = sum(len(task.samples) for task in new.tasks.values())
     print(f"{baseline}: {new.model}, {', '.join(new.tasks)}, {count} samples")
+    for name, task in new.tasks.items():
+        if task.coverage < COMPARABLE_COVERAGE:
+            print(
+                f"kangaroo-eval gate: {name}: {len(task.samples)} of {task.asked} answered; a gate on this baseline decides "
+                "nothing, unless --least-coverage says how many do",
+                file=sys.stderr,
+            )
     return 0
 
 

@@ -106,6 +106,8 @@ def _notes(found: Comparison) -> Iterator[str]:
     for names, which in ((found.only_old, "before"), (found.only_new, "after")):
         if names:
             yield f"only {which}: {', '.join(names)}."
+    if found.unscored:
+        yield f"not compared, for no sample has a score in both: {', '.join(found.unscored)}."
 
 
 def verdict_table(verdict: Verdict, title: str) -> Table:
