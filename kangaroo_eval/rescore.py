@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
@@ -95,14 +96,16 @@ def write_scores(
     identity = record["tasks"][task.name].get("judge")
     verdicts = judge.verdicts(directory, task, samples, identity) if identity else scores.NO_JUDGE
     answers = journal.last_answers(directory.path, task.name)
+    given = [
+        (sample, answers[sample.id]["text"])
+        for sample in samples
+        if sample.id in answers and answers[sample.id]["status"] == "ok"
+    ]
+    if task.reader:
+        task = dataclasses.replace(task, official=task.reader(given))
     scored = scores.score_answers(task, samples, answers, root, verdicts)
     scores.write_scores(directory.path, task, scored, verdicts)
     if task.totals:
-        given = [
-            (sample, answers[sample.id]["text"])
-            for sample in samples
-            if sample.id in answers and answers[sample.id]["status"] == "ok"
-        ]
         recorded = task.totals(given)
         if recorded is not None:
             record["tasks"][task.name]["recorded"] = dict(recorded)

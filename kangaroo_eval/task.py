@@ -175,7 +175,8 @@ class Task:
     `sampler` is the authors' own formula, used for `--sampler official`; every frame is shown `repeat_frames`
     times. `subtitles` says that the protocol shows them, so that a run without a single subtitle file is
     refused. `settle(root)` gives those fields that only a gathered folder tells, `totals(answers)` what another harness makes of
-    all answers (as the run record's "recorded"; None: nothing). `other_ids(id)` tells ids of the benchmark's other parts in files of predictions.
+    all answers (as the run record's "recorded"; None: nothing), and `reader(answers)` the official reader where it takes all answers
+    to find it. `other_ids(id)` tells ids of the benchmark's other parts in files of predictions.
     """
 
     name: str
@@ -209,6 +210,7 @@ class Task:
     notes: tuple[str, ...] = ()
     settle: Callable[[Path], Mapping[str, Any]] | None = None
     totals: Callable[[Sequence[tuple[Sample, str]]], Mapping[str, Any] | None] | None = None
+    reader: Callable[[Sequence[tuple[Sample, str]]], Callable[[Sample, str], Score | None]] | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:

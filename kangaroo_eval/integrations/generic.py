@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def lmms(name: str) -> Task:
         task,
         source=source,
         read=lmms_tasks.read,
-        official=partial(_given, name),
+        reader=partial(_reader, name),
         official_rule="lmms-eval's own process_results",
         settle=lmms_tasks.settled,
         totals=partial(_totals, name),
@@ -88,16 +88,19 @@ def _careful(sample: Sample, text: str) -> Score:
     return Score(None, text, "an open answer: not read")
 
 
-def _given(name: str, sample: Sample, text: str) -> Score:
-    """lmms-eval's verdict: recorded, or asked for."""
-    return lmms_tasks.official(name, sample, text) if "document" in sample.facts else _recorded(sample, text)
+def _reader(name: str, answers: Sequence[tuple[Sample, str]]) -> Callable[[Sample, str], Score]:
+    """lmms-eval's verdicts: recorded, or asked for."""
+    return lmms_tasks.reader(name, answers) if _ours(answers) else _recorded
+
+
+def _ours(answers: Sequence[tuple[Sample, str]]) -> bool:
+    """Whether they are those of a run of ours, and not a log's."""
+    return bool(answers) and all("document" in sample.facts for sample, _ in answers)
 
 
 def _totals(name: str, answers: Sequence[tuple[Sample, str]]) -> Mapping[str, Any] | None:
     """Of a run of ours alone: a log brings its own."""
-    if not answers or not all("document" in sample.facts for sample, _ in answers):
-        return None
-    return lmms_tasks.totals(name, answers)
+    return lmms_tasks.totals(name, answers) if _ours(answers) else None
 
 
 def _recorded(sample: Sample, text: str) -> Score:

@@ -135,17 +135,26 @@ def _stem(path: str) -> str:
 
 
 def letter_of(label: str | None, choices: Sequence[str]) -> str | None:
-    """A label as a letter: a letter, "B. text", an option's number from 0, or its text. None for any other."""
+    """A label as a letter: a letter, "B. text", an option's text or the number before it, else an option's number from 0. None
+    for any other. Texts come before numbers: of the options 3, 2 and 4 the label 3 is the first."""
     if label is None:
         return None
     match = _LETTER.match(label.strip())
     if match:
         return match[1]
-    if label.strip().isdigit() and int(label) < max(len(choices), LEAST_OPTIONS + 1):
-        return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[int(label)]
-    texts = [_plain(_text_of(choice)) for choice in choices]
-    wanted = _plain(label)
-    return letters_of(choices)[texts.index(wanted)] if wanted and wanted in texts else None
+    letters, wanted = letters_of(choices), _plain(label)
+    for told in ([_plain(_text_of(each)) for each in choices], [_number_of(each) for each in choices]):
+        if wanted and wanted in told:
+            return letters[told.index(wanted)]
+    if wanted.isdecimal() and int(wanted) < (len(choices) or LEAST_OPTIONS + 1):
+        return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[int(wanted)]
+    return None
+
+
+def _number_of(choice: str) -> str:
+    """The number that an option begins with, as in "2. A dog" and "(2) A dog"; "" where there is none."""
+    match = re.match(r"\s*\(?(\d+)[).:]\s*\S", choice)
+    return match[1] if match else ""
 
 
 def choices_in(prompt: str | None) -> tuple[str, ...]:

@@ -206,7 +206,7 @@ def _row(where: str, entry: Mapping[str, Any]) -> Row:
         if key not in _BASIC:
             details |= value if isinstance(value, dict) else {"score": value}
     doc = _mapping(entry.get("doc"))
-    target = next((details[key] for key in _LABELS if details.get(key) is not None), entry.get("target"))
+    target = label_of(details, entry.get("target"))
     submission = _mapping(entry.get("submission"))
     name = details.get("question_id", details.get("id", doc.get("question_id", doc.get("q_uid"))))
     arguments = entry.get("arguments")
@@ -263,6 +263,11 @@ def choices_of(doc: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def label_of(details: Mapping[str, Any], target: object) -> object:
+    """The label that a task recorded beside its reading, in the same form as that; else `target`."""
+    return next((details[key] for key in _LABELS if details.get(key) is not None), target)
+
+
 def read_of(details: Mapping[str, Any], target: object) -> tuple[str | None, float | None]:
     """How a task of lmms-eval read an answer, and the score it gave: recorded, else whether its reading equals its label, as
     its aggregation compares them. None: not told."""
@@ -275,6 +280,9 @@ def _score(details: Mapping[str, Any], answer: object, target: object) -> float 
         value: object = details.get(key)
         if isinstance(value, bool | int | float) and math.isfinite(value):
             return float(value)
+    # A verdict: others have a label by that name.
+    if isinstance(verdict := details.get("correct"), bool):
+        return float(verdict)
     if answer is None or target is None or not any(key in details for key in _LABELS):
         return None
     return float(str(answer) == str(target))

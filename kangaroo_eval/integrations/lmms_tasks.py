@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import fcntl
 import functools
+import hashlib
 import importlib.metadata
 import inspect
 import json
@@ -21,13 +23,13 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import DataError, UserError, one_line
 from kangaroo_eval.integrations.joining import choices_in, letter_of
-from kangaroo_eval.integrations.lmms_logs import choices_of, read_of
+from kangaroo_eval.integrations.lmms_logs import choices_of, label_of, read_of
 from kangaroo_eval.integrations.lmms_requests import cut, from_text, place_pictures, settings
 from kangaroo_eval.journal import read_lines, write_json, write_lines
 from kangaroo_eval.task import one, several
@@ -49,13 +51,16 @@ def gather(name: str, cache: Path) -> Path:
     task = _loaded(member)
     folder = cache / "lmms" / member
     folder.mkdir(parents=True, exist_ok=True)
-    made = [_document(name, task, number, folder) for number in range(len(task.eval_docs))]
-    write_lines(folder / DOCUMENTS, (document for document, _ in made))
-    # Where videos lie is not what is asked: the annotations' fingerprint is the same on every machine.
-    write_lines(folder / PLACES, (place for _, place in made))
     wanted = settings(task.config.generation_kwargs or {})
     about = {"by": _by(), "max_new_tokens": wanted["max_new_tokens"], "until": list(wanted["until"])}
-    write_json(folder / ABOUT, about)
+    with (folder / ".lock").open("w") as lock:
+        # Jobs that start together have one cache.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = [_document(name, task, number, folder) for number in range(len(task.eval_docs))]
+        write_lines(folder / DOCUMENTS, (document for document, _ in made))
+        # Where videos lie is not what is asked: the annotations' fingerprint is the same on every machine.
+        write_lines(folder / PLACES, (place for _, place in made))
+        write_json(folder / ABOUT, about)
     return folder
 
 
@@ -84,7 +89,7 @@ def read(folder: Path) -> Iterator[Sample]:
             question=document["prompt"],
             choices=tuple(document["choices"]),
             target=document["target"],
-            facts={"document": document["id"], "until": until},
+            facts={"document": document["id"], "until": until, "content": document["content"]},
         )
 
 
@@ -147,6 +152,19 @@ def _told(name: str) -> Iterator[None]:
         ) from error
 
 
+class VerdictError(DataError):
+    """A task's own code failed on an answer."""
+
+
+@contextlib.contextmanager
+def _failing(where: str) -> Iterator[None]:
+    """What a task's process_results raises, as a `VerdictError` in one line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise VerdictError(f"{where}: its process_results fails on the answer: {one_line(error)}") from error
+
+
 def _check(name: str, task: Any) -> None:
     config = task.config
     problem = None
@@ -179,9 +197,27 @@ def _document(name: str, task: Any, number: int, folder: Path) -> tuple[dict[str
         "video": Path(video.path).name,
         "choices": list(choices) if letter else [],
         "target": letter or label,
+        "content": _content(doc),
     }
     place = {"path": video.path, "frames_dir": video.frames_dir, "fps": video.fps}
     return line, {**place, "pictures": video.pictures}
+
+
+def _content(doc: Any) -> str:
+    """A hash of a document without its media, the same wherever its files lie."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {
+                str(key): plain(each) for key, each in sorted(value.items(), key=lambda item: str(item[0]))
+            }
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        if isinstance(value, str):
+            return Path(value).name if os.path.isabs(value) else value
+        return value if isinstance(value, bool | int | float | None) else type(value).__name__
+
+    return hashlib.sha256(json.dumps(plain(doc)).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _shown(name: str, task: Any, number: int, folder: Path) -> Video:
@@ -195,14 +231,29 @@ def _shown(name: str, task: Any, number: int, folder: Path) -> Video:
         return Video(named[0] if named else f"(lmms-eval: {told})")
     asked = from_text("", visuals or ())
     if asked.pictures:
-        place = folder / "pictures" / str(number)
-        # A run that is under way may be reading them.
-        if not place.is_dir() or len(os.listdir(place)) != len(asked.pictures):
-            place_pictures(asked.pictures, place)
+        # By what they show: others of a later data set must not be taken for these, which a run may be reading.
+        place = folder / "pictures" / f"{number}-{_looks(asked.pictures)}"
+        if not place.is_dir():
+            making = folder / "pictures" / f".{number}"
+            place_pictures(asked.pictures, making)
+            making.rename(place)
         return Video(str(place), frames_dir=str(place), fps=1.0, pictures=len(asked.pictures))
     if asked.video is None:
         raise UserError(f"{name}, document {number} shows nothing: tasks of text alone are for lmms-eval")
     return asked.video
+
+
+def _looks(pictures: Sequence[Any]) -> str:
+    """A hash of PIL images or files of pictures."""
+    digest = hashlib.sha256()
+    for each in pictures:
+        if isinstance(each, str | os.PathLike):
+            parts = [Path(os.fspath(each).removeprefix("file://")).read_bytes()]
+        else:
+            parts = [f"{each.mode} {each.size}".encode(), each.tobytes()]
+        for part in parts:
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:16]
 
 
 def ended(sample: Sample, text: str) -> str:
@@ -214,7 +265,7 @@ def ended(sample: Sample, text: str) -> str:
 def _verdict(name: str, number: int, text: str) -> Mapping[str, Any]:
     """What the task's process_results makes of an answer that ended where it should: metric -> value."""
     task = _loaded(name)
-    with _told(f"lmms:{name}, document {number}"):
+    with _failing(f"lmms:{name}, document {number}"):
         from lmms_eval.api.instance import Instance
 
         instance = Instance(
@@ -231,18 +282,20 @@ def _verdict(name: str, number: int, text: str) -> Mapping[str, Any]:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _prompt(name: str, number: int) -> str:
+def _asked(name: str, number: int) -> tuple[str, str]:
+    """The prompt of lmms-eval's document of that number, and its content."""
     task = _loaded(name)
     with _told(f"lmms:{name}, document {number}"):
-        prompt: str = task.fewshot_context(task.eval_docs_no_media[number], 0)
-        return prompt
+        doc = task.eval_docs_no_media[number]
+        return task.fewshot_context(doc, 0), _content(doc)
 
 
 def _judged(name: str, sample: Sample, text: str) -> Mapping[str, Any]:
     """`_verdict` of a sample's answer. `DataError` where the document of its number is another one by now, whose label must not
     judge it."""
     number = int(one(sample.facts["document"]))
-    if number >= len(_loaded(name).eval_docs) or _prompt(name, number) != sample.question:
+    kept = (sample.question, sample.facts["content"])
+    if number >= len(_loaded(name).eval_docs) or _asked(name, number) != kept:
         raise DataError(
             f"lmms:{name}: lmms-eval's document {number} is not the one that was asked: its data have changed; evaluate anew "
             "with another --output"
@@ -250,17 +303,51 @@ def _judged(name: str, sample: Sample, text: str) -> Mapping[str, Any]:
     return _verdict(name, number, ended(sample, text))
 
 
-def official(name: str, sample: Sample, text: str) -> Score:
-    """The score of the task's first metric that gives this answer one between 0 and 1; outside the denominator where
-    none does (a judge's scale, lists for an aggregation)."""
-    found = _judged(name, sample, text)
-    order = [each for each in _loaded(name).aggregation() if each in found]
-    for metric in order:
-        value = found[metric]
-        answer, score = read_of(value if isinstance(value, dict) else {"score": value}, sample.target)
-        if score is not None and 0 <= score <= 1:
-            return Score(score, answer or text)
-    return Score(None, text)
+def reader(name: str, answers: Sequence[tuple[Sample, str]]) -> Callable[[Sample, str], Score]:
+    """The official reader for a run's answers: the score of the task's first metric that is better the higher and gives each of
+    them one between 0 and 1, so that no answer is read by another scale than the next. Outside the denominator where no
+    metric is so (a judge's scale, an error, lists for an aggregation), and where the task's own code fails on an answer."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    failed: list[str] = []
+    for sample, text in answers:
+        try:
+            found[sample.id, text] = _judged(name, sample, text)
+        except VerdictError as error:
+            failed.append(str(error))
+    if failed:
+        log.warning("%d of %d answers have no official score: %s", len(failed), len(answers), failed[0])
+    samples = {sample.id: sample for sample, _ in answers}
+    values = {key: _scores(verdict, samples[key[0]]) for key, verdict in found.items()}
+    higher = getattr(_loaded(name), "higher_is_better", dict)()
+    order = [
+        metric
+        for metric in _loaded(name).aggregation()
+        if higher.get(metric, True)
+        and all(
+            score is None or 0 <= score <= 1
+            for each in values.values()
+            for score in (each.get(metric, (None, None))[1],)
+        )
+    ]
+
+    def official(sample: Sample, text: str) -> Score:
+        each = values.get((sample.id, text), {})
+        for metric in order:
+            answer, score = each.get(metric, (None, None))
+            if score is not None:
+                return Score(score, answer or text)
+        return Score(None, text)
+
+    return official
+
+
+def _scores(verdict: Mapping[str, Any], sample: Sample) -> dict[str, tuple[str | None, float | None]]:
+    """metric -> what it read, and the score of it, by the label that it recorded itself."""
+    out = {}
+    for metric, value in verdict.items():
+        details = value if isinstance(value, dict) else {"score": value}
+        out[metric] = read_of(details, label_of(details, sample.target))
+    return out
 
 
 def _writes_files(aggregate: Any) -> bool:
@@ -275,9 +362,10 @@ def totals(name: str, answers: Sequence[tuple[Sample, str]]) -> dict[str, Any]:
     """What lmms-eval's own aggregations make of the answers: metric -> number, on the task's own scale."""
     values: dict[str, list[Any]] = defaultdict(list)
     for sample, text in answers:
-        found = _judged(name, sample, text)
-        for metric, value in found.items():
-            values[metric].append(value)
+        # Those that its code fails on have been told of, and lmms-eval would not get so far.
+        with contextlib.suppress(VerdictError):
+            for metric, value in _judged(name, sample, text).items():
+                values[metric].append(value)
     metrics: dict[str, float] = {}
     for metric, aggregate in _loaded(name).aggregation().items():
         if not values[metric]:

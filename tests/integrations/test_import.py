@@ -669,6 +669,13 @@ def test_half_a_sign_comes_through():
 # --- parts --------------------------------------------------------------------------------------------------
 
 
+def test_an_options_text_comes_before_its_number():
+    """MVBench's counts: the label "3" is the option 3, and not the fourth one."""
+    assert [letter_of(each, ("3", "2", "4")) for each in ("3", "2", "4", "0", "5")] == [*"ABCA", None]
+    assert [letter_of(each, ("1. a cup", "2. a ball")) for each in ("1", "2", "2. a ball", "0")] == [*"ABBA"]
+    assert letter_of("4", ("a", "b", "c")) is None and letter_of("4", ()) == "E"
+
+
 def test_labels_and_options_are_read():
     assert choices_in("What?\nA. x\nB. y (really)\n C) z\nAnswer:") == ("x", "y (really)", "z")
     assert choices_in("(A) one\n(B) two\n\nA. x\nB. y") == ("x", "y")

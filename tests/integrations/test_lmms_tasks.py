@@ -19,6 +19,7 @@ from kangaroo_eval.cli import main
 from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.integrations import lmms_tasks
 from kangaroo_eval.integrations.importing import import_results
+from kangaroo_eval.integrations.lmms_requests import from_text
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.report import markdown
 from kangaroo_eval.rescore import Scoring, score_run
@@ -75,7 +76,33 @@ class Judged(Task):
 
 class Odd(Task):
     def process_results(self, doc, results):
-        raise KeyError("gold")
+        if results[0] == "B":
+            raise KeyError("gold")
+        return super().process_results(doc, results)
+
+class Counted(Task):
+    # As countix: an error, which is better the lower, comes first.
+    def process_results(self, doc, results):
+        return {"mae_norm": {"score": abs(int(results[0]) - 5) / 5}, "obo": {"score": float(abs(int(results[0]) - 5) <= 1)}}
+    def aggregation(self):
+        mean = lambda found: sum(each["score"] for each in found) / len(found)
+        return {"mae_norm": mean, "obo": mean}
+    def higher_is_better(self):
+        return {"mae_norm": False, "obo": True}
+
+class Rated(Task):
+    # A judge's scale from 0 to 5, on which 1 is bad.
+    def process_results(self, doc, results):
+        return {"rating": {"rating": int(results[0])}}
+    def aggregation(self):
+        return {"rating": lambda found: sum(each["rating"] for each in found) / len(found)}
+
+class Numbered(Task):
+    # As egoschema_subset: its reading and its label are numbers, where the options have letters.
+    def process_results(self, doc, results):
+        return {"score": {"pred": "AB".index(results[0]), "ground_truth": str("AB".index(doc["answer"]))}}
+    def aggregation(self):
+        return {"score": lambda found: sum(str(each["pred"]) == each["ground_truth"] for each in found) / len(found)}
 
 class Broken(Task):
     def __init__(self):
@@ -90,7 +117,7 @@ def ranked():
     return task
 
 TASKS = {
-    "plain": Task, "judged": Judged, "odd": Odd, "broken": Broken, "ranked": ranked,
+    "plain": Task, "judged": Judged, "odd": Odd, "broken": Broken, "counted": Counted, "rated": Rated, "numbered": Numbered, "ranked": ranked,
     "shots": kind(num_fewshot=2), "repeated": kind(repeats=3), "messages": kind(doc_to_text=None),
     "text": kind(docs=[{**DOCS[0], "video": ""}]),
     "lost": kind(docs=[{**DOCS[0], "video": "/videos/gone.mp4"}, DOCS[1]]),
@@ -101,7 +128,7 @@ GROUPS = ("plain_group",)
 
 
 def forget():
-    for cached in (lmms_tasks._loaded, lmms_tasks._verdict, lmms_tasks._prompt, lmms_tasks._by):
+    for cached in (lmms_tasks._loaded, lmms_tasks._verdict, lmms_tasks._asked, lmms_tasks._by):
         cached.cache_clear()
 
 
@@ -186,6 +213,54 @@ def test_scores_on_another_scale_stand_in_its_own_number_alone(lmms, caplog):
     assert "no letter" not in caplog.text
 
 
+def test_an_error_is_no_score(lmms):
+    """Five where there are five is right, and ten is wrong: the other way round by the first metric."""
+    assert go("counted", lmms, lambda request: "5")[0]["lmms:counted"]["official"]["value"] == 1
+    found, _ = go("counted", lmms, lambda request: "10", output=lmms / "wrong")
+    assert found["lmms:counted"]["official"]["value"] == 0
+
+
+def test_a_judges_scale_is_taken_for_none_where_some_verdicts_would_pass_for_scores(lmms):
+    found, _ = go("rated", lmms, lambda request: request.prompt[len("Question ")])
+    task = found["lmms:rated"]
+    assert task["official"]["value"] is None and task["recorded"]["metrics"] == {"rated": {"rating": 2.5}}
+
+
+def test_a_reading_is_held_to_the_label_that_was_recorded_with_it(lmms):
+    found, _ = go("numbered", lmms)
+    assert found["lmms:numbered"]["official"]["value"] == 0.5
+    assert found["lmms:numbered"]["recorded"]["metrics"] == {"numbered": {"score": 0.5}}
+
+
+def test_an_answer_on_which_a_tasks_code_fails_does_not_cost_the_others(lmms, caplog):
+    found, _ = go("odd", lmms, lambda request: "B" if "2?" in request.prompt else "A")
+    assert found["lmms:odd"]["official"]["n"] == 5 and found["lmms:odd"]["careful"]["n"] == 6
+    told = "1 of 6 answers have no official score: lmms:odd, document 2: its process_results fails on the answer: KeyError: 'gold'"
+    assert told in caplog.text
+
+
+def test_another_label_of_the_same_question_does_not_judge(lmms):
+    go("plain", lmms)
+    file = lmms / "tasks/tasks.py"
+    file.write_text(file.read_text().replace('"AB"[n % 2]', '"BA"[n % 2]'))
+    forget()
+    with pytest.raises(DataError, match="document 0 is not the one that was asked"):
+        score_run(lmms / "run", Scoring())
+
+
+def test_pictures_of_other_data_are_not_taken_for_these(lmms, monkeypatch):
+    from PIL import Image
+
+    for colour, first in (("red", [255, 0, 0]), ("blue", [0, 0, 255])):
+        monkeypatch.setattr(
+            lmms_tasks,
+            "from_text",
+            lambda text, visuals, colour=colour: from_text(text, [Image.new("RGB", (32, 32), colour)]),
+        )
+        _, model = go("plain", lmms, output=lmms / colour)
+        assert model.seen[0].frames.pixels[0, 8, 8].tolist() == first
+
+
 def test_open_answers_have_no_careful_score(lmms):
     found, _ = go("open", lmms, lambda request: "a bird")
     assert found["lmms:open"]["careful"]["n"] == 0 and found["lmms:open"]["official"]["n"] == 6
@@ -231,7 +306,6 @@ def test_pictures_are_a_video_of_one_picture_a_second(lmms, monkeypatch):
             DataError,
             "lmms:broken: lmms-eval cannot load it: FileNotFoundError: no data set at the hub",
         ),
-        ("odd", DataError, "lmms:odd, document 0: lmms-eval cannot load it: KeyError: 'gold'"),
     ],
 )
 def test_what_cannot_be_run_is_told(lmms, task, kind, told):
