@@ -190,16 +190,26 @@ def _sized(config: RunConfig) -> Fleet:
     """As many workers as `--gpus` says, else one for each GPU of the cluster (and of a cluster without, for each machine)."""
     import ray
 
-    known: Any = ray  # which annotates only a part of its functions
-    there = int(known.cluster_resources().get("GPU", 0)) if config.device != "cpu" else 0
-    gpus = config.gpus_per_model if there else 0
-    machines = sum(bool(node["Alive"]) for node in known.nodes())
-    count = config.gpus or (there // gpus if gpus else machines)
-    if gpus and count * gpus > there:
+    machines = machines_of(ray)
+    there = [int(each.get("GPU", 0)) if config.device != "cpu" else 0 for each in machines]
+    gpus = config.gpus_per_model if any(there) else 0
+    # A model's GPUs are those of one machine.
+    most = sum(each // gpus for each in there) if gpus else 0
+    if gpus and not most:
         raise UserError(
-            f"--gpus {count} with {gpus} for each: the cluster has {there}; give --gpus {max(1, there // gpus)} or fewer"
+            f"--gpus-per-model {gpus:g}: no machine of the cluster has more than {max(there)} GPUs; give that many or fewer"
+        )
+    count = config.gpus or (most if gpus else len(machines))
+    if gpus and count > most:
+        raise UserError(
+            f"--gpus {count} with {gpus} for each: the cluster's machines have room for {most}; give --gpus {most} or fewer"
         )
     return Fleet(config, count, gpus)
+
+
+def machines_of(ray: Any) -> list[Mapping[str, float]]:
+    """What each machine of the cluster that is up has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def _begun(made: Fleet) -> Fleet:
@@ -223,11 +233,12 @@ def waited(gpus: float, asked: Sequence[Any]) -> Sequence[Any]:
         done, _ = known.wait([*asked], num_returns=1, timeout=PATIENCE, fetch_local=False)
         if done:
             return cast("Sequence[Any]", done)
-        left = known.cluster_resources()
-        if left.get("CPU", 0) >= 1 and left.get("GPU", 0) >= gpus:
+        left = machines_of(known)
+        if any(each.get("CPU", 0) >= 1 and each.get("GPU", 0) >= gpus for each in left):
             since = None
             continue
-        told = f"the cluster has {left.get('CPU', 0):g} CPUs and {left.get('GPU', 0):g} GPUs left (a video needs 1, a model {gpus:g})"
+        has = [f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs" for each in left]
+        told = f"the cluster's machines have {', '.join(has) or 'gone'} (a video needs 1 CPU, a model {gpus:g} GPUs)"
         if since is None:
             since = time.monotonic()
             log.warning("%s: waiting %d s for machines", told, LONELY)
@@ -239,13 +250,13 @@ def waited(gpus: float, asked: Sequence[Any]) -> Sequence[Any]:
 
 def _meet(made: Fleet, worker: _Worker) -> None:
     """A worker that has its model, or died of it: another takes its place. What else keeps it from loading is raised."""
-    from ray.exceptions import RayActorError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         made.ready(worker)
     except RayTaskError as error:
         raise raised_there(error, "a worker cannot load the model") from error
-    except RayActorError as error:
+    except RayError as error:
         log.warning("a worker died while it was loading the model: %s", one_line(error))
         made.lost(worker)
 
@@ -350,7 +361,7 @@ class Dispatch(Answering):
     def _came(self, worker: _Worker, answer: Any) -> None:
         """What a worker made of a video, or the worker's end."""
         import ray
-        from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+        from ray.exceptions import ObjectLostError, RayError, RayTaskError
 
         group = worker.busy.pop(answer)
         try:
@@ -359,12 +370,13 @@ class Dispatch(Answering):
             # Its frames went with a machine; the worker goes on with what else it has.
             self._again([group], error)
             return
-        except RayActorError as error:
+        except RayTaskError as error:
+            raise raised_there(error, f"{self.model.name} failed") from error
+        except RayError as error:
+            # It died, or was killed for its machine's memory, or its machine went.
             self._again([group, *worker.busy.values()], error)
             self.fleet.lost(worker)
             return
-        except RayTaskError as error:
-            raise raised_there(error, f"{self.model.name} failed") from error
         worker.notes = tuple(dict.fromkeys((*worker.notes, *found.notes)))
         for line in found.lines:
             self._keep(line)

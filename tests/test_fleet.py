@@ -18,6 +18,7 @@ from conftest import videomme_rows, write_video, write_videomme
 from kangaroo_eval import evaluate, fleet
 from kangaroo_eval.cli import main
 from kangaroo_eval.errors import RunFailed, UserError
+from kangaroo_eval.plan import RunConfig
 
 pytest.importorskip("ray", reason='Ray is not there: pip install "kangaroo-eval[ray]"')
 pytestmark = pytest.mark.slow
@@ -289,8 +290,7 @@ def test_a_sweep_on_a_cluster_decodes_once(runs):
 
 
 class Gone:
-    """A cluster of which machines are left as `left` says, one answer after the other; nothing is ever done before `after`
-    waits."""
+    """A cluster whose machines are as `left` says, one answer after the other; nothing is ever done before `after` waits."""
 
     def __init__(self, left, after=10**6):
         self.left, self.after, self.waits = list(left), after, 0
@@ -299,22 +299,42 @@ class Gone:
         self.waits += 1
         return (asked[:1], []) if self.waits > self.after else ([], asked)
 
-    def cluster_resources(self):
-        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+    def nodes(self):
+        there = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        gone = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+        return [gone, *({"Alive": True, "Resources": each} for each in there)]
 
 
 def test_a_cluster_that_lost_all_its_machines_is_not_waited_for_without_end(monkeypatch, caplog):
     monkeypatch.setattr(fleet, "LONELY", 0.05)
-    for left, gpus in (({}, 0), ({"CPU": 4.0}, 1), ({"GPU": 8.0}, 1)):
+    pair = {"CPU": 4.0, "GPU": 2.0}
+    # The last: models of four GPUs, and four machines of two each.
+    for left, gpus in (([], 0), ([{"CPU": 4.0}], 1), ([{"GPU": 8.0}], 1), ([pair] * 4, 4)):
         monkeypatch.setitem(sys.modules, "ray", Gone([left]))
         with pytest.raises(RunFailed, match=r"no machine came for 0\.05 s\. The answers so far are kept"):
             fleet.waited(gpus, ["ref"])
-    assert caplog.text.count("waiting 0 s for machines") == 3, "said once, and not at each look"
+    assert caplog.text.count("waiting 0 s for machines") == 4, "said once, and not at each look"
 
 
 def test_machines_that_come_back_are_waited_for(monkeypatch):
     """Also a long answer of a machine that is there is no end."""
     whole = {"CPU": 4.0, "GPU": 1.0}
     monkeypatch.setattr(fleet, "LONELY", 0.05)
-    monkeypatch.setitem(sys.modules, "ray", Gone([{}, whole], after=5000))
+    monkeypatch.setitem(sys.modules, "ray", Gone([[], [whole]], after=5000))
     assert fleet.waited(1, ["ref"]) == ["ref"]
+
+
+@pytest.mark.parametrize(
+    ("machines", "gpus", "each", "told"),
+    [
+        ([2, 2, 2, 2], None, 4, "--gpus-per-model 4: no machine of the cluster has more than 2 GPUs"),
+        ([3, 3], 3, 2, "--gpus 3 with 2 for each: the cluster's machines have room for 2; give --gpus 2"),
+    ],
+)
+def test_a_model_has_its_gpus_on_one_machine(machines, gpus, each, told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", Gone([[{"CPU": 8.0, "GPU": float(count)} for count in machines]]))
+    with pytest.raises(UserError, match=told):
+        fleet._sized(RunConfig(tasks=("videomme",), gpus=gpus, gpus_per_model=each))
+    assert fleet._sized(RunConfig(tasks=("videomme",), gpus_per_model=2)).count == sum(
+        n // 2 for n in machines
+    )
