@@ -27,6 +27,8 @@ RUN_FILES = (
     "*.judged.jsonl",
     "*.labels.jsonl",
     "*.scores.jsonl",
+    # Another model's controls must not stand beside this one's scores.
+    "controls",
 )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kangaroo_eval import journal, judge, labels, predictions, results, scores
+from kangaroo_eval.controls import CONTROLS, FOLDER
 from kangaroo_eval.data import CHOICES, annotation_files, fingerprint, locate, read_samples, video_key
 from kangaroo_eval.endpoint import Endpoint, EndpointConfig
 from kangaroo_eval.errors import DataError, UserError
@@ -62,6 +63,10 @@ def score_run(path: Path, asked: Scoring) -> dict[str, Any]:
             samples, root = load_annotated(record, name, asked.data_root, path)
             _judge(directory, task, samples, record, asked)
             write_scores(directory, task, samples, root, record)
+        # What the run's scores lose in them is a difference of two scores by one reader.
+        for name in CONTROLS:
+            if journal.read_record(path / FOLDER / name) is not None:
+                score_run(path / FOLDER / name, asked)
         share = record.get("min_coverage", results.COMPARABLE_COVERAGE)
         return _build(path, record, share if asked.min_coverage is None else asked.min_coverage)
 

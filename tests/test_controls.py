@@ -132,6 +132,16 @@ def test_each_control_tells_what_the_score_loses_without_a_part(data, tmp_path):
     assert "letters answered: A 27, B 27" in text
 
 
+def test_scoring_anew_scores_the_controls_too(data, tmp_path):
+    """What a score loses is a difference of two scores by one reader."""
+    go(seeing(data), data, tmp_path / "run", controls=("blind",))
+    kept = tmp_path / "run/controls/blind/videomme.scores.jsonl"
+    before_ = kept.read_bytes()
+    kept.write_bytes(before_.replace(b'"score": 1.0', b'"score": 0.0'))
+    assert main(["score", str(tmp_path / "run"), "--data-root", str(data), "-q"]) == 0
+    assert kept.read_bytes() == before_
+
+
 def test_the_same_call_again_asks_nothing_again(data, tmp_path):
     go(seeing(data), data, tmp_path / "run", controls=("blind", "shuffle-options"))
     again = seeing(data)

@@ -146,6 +146,16 @@ def test_fresh_keeps_the_old_run_aside(tmp_path):
     assert aside != second and (aside / "run.json").exists() and (second / "run.json").exists()
 
 
+def test_fresh_keeps_no_controls_of_another_run(tmp_path):
+    """Else a new model's score would be held against the old one's without a video."""
+    with RunDir(tmp_path / "run") as directory:
+        directory.write_record({"schema": 1})
+        (tmp_path / "run/controls/blind").mkdir(parents=True)
+        (tmp_path / "run/controls/blind/results.json").write_text("{}")
+        aside = directory.set_aside()
+    assert not (tmp_path / "run/controls").exists() and (aside / "controls/blind/results.json").exists()
+
+
 def test_a_record_of_another_schema_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"schema": 99}')
     with pytest.raises(UserError, match="schema"):

@@ -67,7 +67,7 @@ WALLS = {
     "permutation": {"types", "errors", "careful"},
     "controls": CORE | {"paired", "permutation", "plan", "scores"},
     "sanity": {"types", "metrics"},
-    "series": {"errors", "answering", "journal", "plan", "report", "results", "runner"},
+    "series": {"errors", "answering", "identity", "journal", "plan", "report", "results", "runner"},
     "sweep": {"errors", "answering", "journal", "plan", "protocols", "report", "runner"},
     "timing": set(),
     "sheet": {"journal"},
@@ -119,7 +119,7 @@ WALLS = {
     "runner": CORE | RUN | {"report", "foreign", "controls", "loading", "fleet"},
     "labels": {"types", "errors", "journal"},
     "recorded": {"types"},
-    "rescore": CORE | RUN | {"report", "predictions", "permutation", "labels"},
+    "rescore": CORE | RUN | {"report", "predictions", "permutation", "labels", "controls"},
     # Anything but the command line; and only the command that imports, imports it.
     "integrations": CORE | RUN | {"labels", "tasks", "protocols", "foreign", "loading", "grouping"},
     "cli.import": {"cli", "integrations", "report", "rescore", "results"},
