@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever what is stored for the same key becomes something else."""
 GB = 10**9
 EXACT, NEAR = "exact", "near"
@@ -190,8 +190,8 @@ def _evict(store: Store, target: float) -> int:
 
 
 def content(video: Video) -> str:
-    """A hash of a video by its size, its ends and blocks all over it; of a folder of pictures by their names, sizes and times.
-    Any other encoding of a video moves its tables, which are at one of the ends."""
+    """A hash of a video by its size, its ends and blocks all over it; of a folder of pictures by their names, sizes, times and
+    ends. Any other encoding of a video moves its tables, which are at one of the ends."""
     digest = hashlib.blake2b(digest_size=20)
     if video.frames_dir is not None:
         for entry in sorted(os.scandir(video.frames_dir), key=lambda each: each.name):
@@ -199,6 +199,12 @@ def content(video: Video) -> str:
             digest.update(
                 f"{entry.name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape")
             )
+            if entry.is_file():
+                # Unpacked archives give all files one time, and pictures without compression have one size.
+                with open(entry.path, "rb") as file:
+                    digest.update(file.read(_BLOCK))
+                    file.seek(max(0, state.st_size - _BLOCK))
+                    digest.update(file.read(_BLOCK))
         return digest.hexdigest()
     with open(video.path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

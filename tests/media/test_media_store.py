@@ -138,6 +138,20 @@ def test_a_folder_of_pictures(kept, tmp_path, draw):
     assert not done(shown, kept).stored
 
 
+def test_pictures_of_one_name_size_and_time_are_told_apart(kept, tmp_path, draw):
+    """Folders that an archive left: each has a 0.bmp, of which all have as many bytes."""
+    from PIL import Image
+
+    found = []
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        Image.fromarray(draw(number)).save(folder / "0.bmp")
+        os.utime(folder / "0.bmp", (0, 0))
+        found.append(done(Video(str(folder), frames_dir=str(folder), fps=1.0), kept))
+    assert not found[1].stored and not same(*found)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "foreign", "header"])
 def test_a_damaged_file_is_made_anew(damage, video, kept, caplog):
     first = done(video, kept)
