@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.errors import UserError, one_line
+from kangaroo_eval.identity import read_header
 from kangaroo_eval.journal import write_text
 from kangaroo_eval.plan import RunConfig
 from kangaroo_eval.report import markdown_tables
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+SETTLED = 60.0
+"""Seconds after which a checkpoint that is not whole is no longer being written."""
 
 
 @dataclass
@@ -100,6 +103,27 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
+def is_ready(folder: Path) -> bool:
+    """Whether a folder that may be being written is a whole checkpoint by now: shards come before the index that names them, and
+    a file is there before all of it is. One that nobody has written to for a while is taken as it is, and its run tells what
+    it lacks."""
+    if not is_whole(folder):
+        return False
+    try:
+        files = list(folder.glob("*.safetensors"))
+        shards = any(re.search(r"-\d+-of-\d+\.", file.name) for file in files)
+        if not (shards and not any(folder.glob("*.index.json"))):
+            for file in files:
+                read_header(file)
+            return True
+    except (UserError, OSError):
+        pass
+    try:
+        return time.time() - max(file.stat().st_mtime for file in folder.iterdir()) > SETTLED
+    except OSError:
+        return False
+
+
 def evaluate(
     series: Series,
     folders: Sequence[Path],
@@ -130,5 +154,5 @@ def appearing(
     waits `every` seconds. Ends never."""
     while True:
         there = [path for path in folder.glob(pattern) if path.is_dir() and path not in known]
-        yield sorted(filter(is_whole, there), key=in_training)
+        yield sorted(filter(is_ready, there), key=in_training)
         pause(every)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_a_checkpoint_is_whole_when_all_its_shards_are_there(tmp_path):
 
 
 def test_checkpoints_are_seen_when_they_are_whole_and_once(tmp_path):
-    checkpoint(tmp_path / "step_2")
+    shutil.copytree(TINY, tmp_path / "step_2")
     (tmp_path / "step_1").mkdir()
     known, waited = set(), []
 
@@ -69,7 +70,7 @@ def test_checkpoints_are_seen_when_they_are_whole_and_once(tmp_path):
         waited.append(seconds)
         if len(waited) == 2:
             shutil.rmtree(tmp_path / "step_1")
-            checkpoint(tmp_path / "step_1")
+            shutil.copytree(TINY, tmp_path / "step_1")
 
     found = series.appearing(tmp_path, "step_*", known, every=5, pause=pause)
     seen = []
@@ -78,6 +79,23 @@ def test_checkpoints_are_seen_when_they_are_whole_and_once(tmp_path):
         known.update(batch)
         seen.append([path.name for path in batch])
     assert seen == [["step_2"], [], ["step_1"]] and waited == [5, 5]
+
+
+def test_what_is_being_written_is_waited_for(tmp_path):
+    """`save_pretrained` writes the configuration, then shard by shard, then the index; each grows from nothing."""
+    folder = checkpoint(tmp_path / "step_1", "model-00001-of-00002.safetensors")
+    whole = (TINY / "model.safetensors").read_bytes()
+    (folder / "model-00001-of-00002.safetensors").write_bytes(whole)
+    assert series.is_whole(folder) and not series.is_ready(folder), "no index yet"
+    (folder / "model-00002-of-00002.safetensors").write_bytes(whole[:-9])
+    index = {"weight_map": {f"w{i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not series.is_ready(folder), "a shard that is cut short"
+    for file in folder.iterdir():
+        os.utime(file, (0, 0))
+    assert series.is_ready(folder), "its run says what it lacks"
+    (folder / "model-00002-of-00002.safetensors").write_bytes(whole)
+    assert series.is_ready(folder)
 
 
 @pytest.fixture
