@@ -318,7 +318,7 @@ def reader(name: str, answers: Sequence[tuple[Sample, str]]) -> Callable[[Sample
         log.warning("%d of %d answers have no official score: %s", len(failed), len(answers), failed[0])
     samples = {sample.id: sample for sample, _ in answers}
     values = {key: _scores(verdict, samples[key[0]]) for key, verdict in found.items()}
-    higher = getattr(_loaded(name), "higher_is_better", dict)()
+    higher: Mapping[str, bool] = getattr(_loaded(name), "higher_is_better", dict)()
     order = [
         metric
         for metric in _loaded(name).aggregation()
