@@ -44,7 +44,7 @@ from kangaroo_eval.train.recipe import Recipe, StagePlan, WarmUp, check, plain
 from kangaroo_eval.train.settings import Settings
 from kangaroo_eval.train.sight import LooksData, Sight
 from kangaroo_eval.train.spelling import SpeltData, SpeltText
-from kangaroo_eval.train.stages import CLIP_NORM, VISION_LAYER_DECAY, WEIGHT_DECAY, Stage
+from kangaroo_eval.train.stages import CLIP_NORM, VISION_LAYER_DECAY, Stage
 from kangaroo_eval.train.start import set_heads
 
 log = logging.getLogger(__name__)
@@ -248,7 +248,7 @@ def _warm(
         out=out,
         learner=learner,
         objective=objective,
-        optimizer=_warming(objective, warmup),
+        optimizer=optim.warm_up(objective, muon=warmup.muon),
         batches=lambda start: in_order(data, places(start * world.ranks + world.rank), settings.workers),
         plan=_plan(steps, schedule, 1, settings),
         data=data.identity,
@@ -257,29 +257,6 @@ def _warm(
 
 def _sides(recipe: Recipe) -> set[int]:
     return {plan.stage.resolution for plan in recipe.stages}
-
-
-def _warming(objective: nn.Module, warmup: WarmUp) -> torch.optim.Optimizer:
-    """A warm-up's optimizer: one rate for all."""
-    found: dict[tuple[bool, float], list[nn.Parameter]] = {}
-    for name, parameter in objective.named_parameters():
-        if parameter.requires_grad:
-            plain_ = parameter.ndim < 2 or any(part in name for part in optim.UNDECAYED)
-            muon = warmup.muon and parameter.ndim == 2 and ".layers." in name
-            found.setdefault((muon, 0.0 if plain_ else WEIGHT_DECAY), []).append(parameter)
-    groups = [
-        {
-            "params": parameters,
-            "scale": 1.0,
-            "weight_decay": decay,
-            "muon": muon,
-            "name": f"{'muon' if muon else 'adamw'} decay {decay}",
-        }
-        for (muon, decay), parameters in found.items()
-    ]
-    if warmup.muon:
-        return optim.MuonAdamW(groups)
-    return torch.optim.AdamW(groups, lr=0.0, betas=optim.BETAS)
 
 
 def _plan(steps: int, schedule: optim.Schedule, accumulate: int, settings: Settings) -> Plan:

@@ -62,6 +62,9 @@ QUESTIONS = 8
 DRILLED = 12
 """The most questions of a drill."""
 
+COUNTED: tuple[Way, ...] = ("open", "open", "open", "short", "videomme")
+"""The ways in which numbers are asked for where that is all that is asked."""
+
 MORE: tuple[TaskType, ...] = tuple(
     TaskType(name, builders)
     for name, builders in {
@@ -306,6 +309,25 @@ def _drill(dice: Dice, seed: str) -> Lesson:
     return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
 
 
+def _counts(dice: Dice, seed: str) -> Lesson:
+    """A video of seconds in which several things come back: how often each does, and two that come once and one that
+    never does. Of a drill's things but one comes back, and most of its numbers are none and one."""
+    recipe = kinds.recipe("looks", dice.pick(kinds.DIFFICULTIES), dice.pick((*kinds.LENGTHS, "long")))
+    world = make_world(seed, replace(recipe, seconds=2.0 * recipe.events))
+    for turn in range(3 + dice.below(4)):
+        # Each takes the part of what it meets, also of the one before: so there are all numbers.
+        world = kinds.come_again(replace(world, seed=f"{seed}/{turn}"), f"{seed}/{turn}")
+    asked: dict[str, list[Question]] = {}
+    for fact in _how_often(world, dice):
+        wrong = dice.shuffled(number for number in fact.pool if number != fact.answer)[:3]
+        found = Question(HOW_OFTEN.name, fact.text, (fact.answer, *wrong), 0)
+        asked.setdefault(fact.answer, []).append(found)
+    few = [*asked.pop(NUMBERS[0], [])[:1], *dice.shuffled(asked.pop(NUMBERS[1], []))[:2]]
+    many = [question for found in asked.values() for question in found]
+    turns = [put(dice, world, question, dice.pick(COUNTED)) for question in dice.shuffled([*few, *many])]
+    return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
+
+
 def _drilled(dice: Dice, question: Question) -> Way:
     """Where the options are things to choose from, they are told."""
     return "short" if question.type == "order" or dice.below(8) == 0 else "open"
@@ -397,6 +419,7 @@ LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
     "first": _first,
     "second": _second,
     "drill": _drill,
+    "counts": _counts,
     "quiz": _quiz,
     "long": _long,
 }

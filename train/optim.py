@@ -101,6 +101,29 @@ def build(network: nn.Module, *, layers: int, prefix: str = "") -> torch.optim.A
     return torch.optim.AdamW(found, lr=0.0, betas=BETAS, eps=1e-8)
 
 
+def warm_up(objective: nn.Module, *, muon: bool) -> torch.optim.Optimizer:
+    """A warm-up's optimizer: one rate for all that trains, and with `muon` Muon for the matrices of the layers."""
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            undecayed = parameter.ndim < 2 or any(part in name for part in UNDECAYED)
+            matrix = muon and parameter.ndim == 2 and ".layers." in name
+            found.setdefault((matrix, 0.0 if undecayed else WEIGHT_DECAY), []).append(parameter)
+    each = [
+        {
+            "params": parameters,
+            "scale": 1.0,
+            "weight_decay": decay,
+            "muon": matrix,
+            "name": f"{'muon' if matrix else 'adamw'} decay {decay}",
+        }
+        for (matrix, decay), parameters in found.items()
+    ]
+    if muon:
+        return MuonAdamW(each)
+    return torch.optim.AdamW(each, lr=0.0, betas=BETAS)
+
+
 class MuonAdamW(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) for the groups with `muon` set, all of whose parameters are matrices, and AdamW for the
     others: for warm-ups, in which a small LLM needs far fewer steps so. The paper's stages have AdamW alone.

@@ -110,7 +110,8 @@ def command(options: argparse.Namespace) -> int:
     """Show Table II, or train."""
     try:
         from kangaroo_eval.train import curriculum, parallel
-        from kangaroo_eval.train.recipe import ablated, recipe
+        from kangaroo_eval.train.recipe import ablated
+        from kangaroo_eval.train.recipes import recipe
     except ImportError as error:
         raise cannot_import(PROGRAM, error, 'pip install "kangaroo-eval[train]"') from None
     chosen = ablated(recipe(options.recipe), frames=options.frames, time_embedding=options.time_embedding)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from kangaroo_eval.train.recipe import KANGAROO_TINY
+from kangaroo_eval.train.recipes import KANGAROO_TINY
 
 
 class Variant(NamedTuple):

@@ -19,7 +19,7 @@ from kangaroo_eval.train.forward import NextToken
 from kangaroo_eval.train.grow import advance, begin
 from kangaroo_eval.train.made import MadeSource
 from kangaroo_eval.train.mixture import Mixture, Weighted
-from kangaroo_eval.train.recipe import recipe
+from kangaroo_eval.train.recipes import recipe
 
 
 def main() -> None:

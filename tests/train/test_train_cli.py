@@ -21,7 +21,7 @@ from torch.distributed.checkpoint import filesystem
 from kangaroo_eval.cli.train import main, make_parser
 from kangaroo_eval.train import logs, loop
 from kangaroo_eval.train.checkpoint import Checkpoints
-from kangaroo_eval.train.recipe import RECIPES
+from kangaroo_eval.train.recipes import RECIPES
 from kangaroo_eval.train.stages import STAGES
 
 

@@ -28,7 +28,7 @@ from kangaroo_eval.registry import load_model
 from kangaroo_eval.train import curriculum, grow, logs, parallel
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.curriculum import run_stage
-from kangaroo_eval.train.recipe import SMOKE
+from kangaroo_eval.train.recipes import SMOKE
 from kangaroo_eval.train.settings import Settings
 from kangaroo_eval.train.stages import NAMES
 

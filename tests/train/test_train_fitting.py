@@ -17,7 +17,7 @@ from kangaroo_eval.model.tokenizer import load_tiny_tokenizer
 from kangaroo_eval.train import curriculum
 from kangaroo_eval.train.fitting import fit_projector
 from kangaroo_eval.train.forward import NextToken, spelt_out
-from kangaroo_eval.train.recipe import KANGAROO_TINY, SMOKE
+from kangaroo_eval.train.recipes import KANGAROO_TINY, SMOKE
 from kangaroo_eval.train.settings import Settings
 
 PLAN = KANGAROO_TINY.plan("refinement")

@@ -19,7 +19,7 @@ from kangaroo_eval.errors import UserError
 from kangaroo_eval.model.tokenizer import load_tiny_tokenizer
 from kangaroo_eval.train import grow
 from kangaroo_eval.train.curriculum import Settings, run_all
-from kangaroo_eval.train.recipe import KANGAROO_135M, PAPER_8B, RECIPES, SMOKE
+from kangaroo_eval.train.recipes import KANGAROO_135M, PAPER_8B, RECIPES, SMOKE
 from kangaroo_eval.train.stages import NAMES
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.miniworld.generate import make_world
 from kangaroo_eval.miniworld.motion import Sprite, sprites
 from kangaroo_eval.miniworld.render import frames
-from kangaroo_eval.miniworld.words import sentence
+from kangaroo_eval.miniworld.words import NUMBERS, sentence
 from kangaroo_eval.model.config import kangaroo_tiny
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
@@ -116,6 +119,19 @@ def test_what_a_narrator_told_answers_its_questions():
             assert asked is rounds[0] or phrasing.SUBTITLES not in asked.content
             answer = answered.content.partition(" (")[0].lower()
             assert answer in heard.split("?")[0].lower()
+
+
+def test_numbers_are_those_of_the_events_and_most_are_of_things_that_come_back():
+    numbers = Counter()
+    for number in range(100):
+        shown = lesson("counts", number)
+        seen = [event.thing.name for event in shown.world.events]
+        assert all(one != other for one, other in pairwise(seen))
+        for asked, answered in zip(shown.messages[::2], shown.messages[1::2], strict=True):
+            thing = re.search(r"How many times does the (.+) appear\?", asked.content)[1]
+            assert answered.content.partition(" (")[0] == NUMBERS[seen.count(thing)]
+            numbers[seen.count(thing)] += 1
+    assert numbers[2] + numbers[3] + numbers[4] > 0.4 * numbers.total() and min(numbers.values()) > 30
 
 
 def test_letters_are_balanced():

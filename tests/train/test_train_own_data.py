@@ -17,7 +17,7 @@ from kangaroo_eval.miniworld.render import write_video
 from kangaroo_eval.miniworld.stills import Still, write_still
 from kangaroo_eval.registry import load_model
 from kangaroo_eval.train import curriculum, grow, logs
-from kangaroo_eval.train.recipe import SMOKE
+from kangaroo_eval.train.recipes import SMOKE
 from kangaroo_eval.train.settings import Settings
 
 

@@ -24,7 +24,8 @@ from kangaroo_eval.train import curriculum, grow, logs
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.curriculum import run_stage
 from kangaroo_eval.train.packing import PackStats
-from kangaroo_eval.train.recipe import SMOKE, Phase
+from kangaroo_eval.train.recipe import Phase
+from kangaroo_eval.train.recipes import SMOKE
 from kangaroo_eval.train.settings import Settings
 
 SETTINGS = Settings(workers=0, log_every=1, steps=4, any_order=True, device="cpu")

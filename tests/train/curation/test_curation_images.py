@@ -425,7 +425,7 @@ def test_a_model_learns_from_captioned_pictures(web, server, tmp_path):
     pytest.importorskip("transformers")
     from kangaroo_eval.cli.train import main as train
     from kangaroo_eval.train import grow, logs
-    from kangaroo_eval.train.recipe import SMOKE
+    from kangaroo_eval.train.recipes import SMOKE
 
     assert main(words_for(server, web, tmp_path / "out", "-q")) == 0
     manifest = tmp_path / "m.jsonl"

@@ -17,7 +17,7 @@ from kangaroo_eval.cli.curate import main
 from kangaroo_eval.cli.train import main as train
 from kangaroo_eval.train import grow, logs
 from kangaroo_eval.train.curation import captions, engine
-from kangaroo_eval.train.recipe import SMOKE
+from kangaroo_eval.train.recipes import SMOKE
 from kangaroo_eval.train.rows import read_manifest
 
 
