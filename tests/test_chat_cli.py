@@ -119,8 +119,15 @@ def test_one_question(chat):
 
 
 def test_flags_reach_the_conversation(chat):
-    plain = chat("--once", "What?")[1]
-    assert plain != chat("--once", "What?", "--system", "Say something else entirely.")[1]
+    asked = (
+        "What?",
+        "How many times does the red circle appear?",
+        "What does the sign say?",
+        "A. Red. B. Blue.",
+    )
+    system = ("--system", "Say something else entirely.")
+    # A small model heeds it in some of its answers alone.
+    assert [chat("--once", each)[1] for each in asked] != [chat("--once", each, *system)[1] for each in asked]
     assert "frames from 1.00 s to 1.88 s" in chat("--once", "What?", "--start", "1", "--end", "2")[2]
     drawn = [chat("--once", "What?", "--temperature", "3", "--seed", seed)[1] for seed in ("1", "1", "2")]
     assert drawn[0] == drawn[1] != drawn[2]

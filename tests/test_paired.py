@@ -127,15 +127,16 @@ def test_the_detectable_drop_is_found_four_times_of_five():
 
 def made(difference_, name="t"):
     """A comparison of one task as far as the gate looks."""
-    task = SimpleNamespace(name=name, careful=difference_, new=WHOLE)
-    return SimpleNamespace(tasks=(task,), overall=difference_, only_old=())
+    task = SimpleNamespace(name=name, careful=difference_, new=WHOLE, old=WHOLE)
+    return SimpleNamespace(tasks=(task,), overall=difference_, only_old=(), unscored=())
 
 
 def several(tasks):
     each = tuple(
-        SimpleNamespace(name=f"t{i}", careful=difference(pairs), new=WHOLE) for i, pairs in enumerate(tasks)
+        SimpleNamespace(name=f"t{i}", careful=difference(pairs), new=WHOLE, old=WHOLE)
+        for i, pairs in enumerate(tasks)
     )
-    return SimpleNamespace(tasks=each, overall=difference(*tasks), only_old=())
+    return SimpleNamespace(tasks=each, overall=difference(*tasks), only_old=(), unscored=())
 
 
 @pytest.mark.parametrize("count", [1, 4])

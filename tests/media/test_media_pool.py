@@ -131,11 +131,14 @@ def test_a_job_over_its_time_is_given_up(made, slow_jobs):
 
 
 def test_stopping_early_is_prompt(slow_jobs):
+    began = time.perf_counter()
+    list(decode_ahead(slow_jobs[:1], workers=1))
+    one = time.perf_counter() - began
     results = decode_ahead([Job(slow_jobs[0].video, SPEC), *slow_jobs], workers=2)
     next(results)
     began = time.perf_counter()
     results.close()
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < max(1.0, 0.5 * one)
     assert children() == set()
 
 
@@ -255,6 +258,9 @@ def test_no_more_is_decoded_than_may_wait(made, monkeypatch):
 
 
 def test_who_is_given_up_says_where_it_was(slow_jobs, capfd):
-    list(decode_ahead([slow_jobs[0]], workers=1, timeout=0.6))
-    err = capfd.readouterr().err
+    # On a busy machine a worker may take longer to begin than the first of these.
+    for timeout in (0.6, 1.2, 2.4):
+        list(decode_ahead([slow_jobs[0]], workers=1, timeout=timeout))
+        if err := capfd.readouterr().err:
+            break
     assert "most recent call first" in err and "media/" in err

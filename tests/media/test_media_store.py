@@ -139,15 +139,15 @@ def test_a_folder_of_pictures(kept, tmp_path, draw):
 
 
 def test_pictures_of_one_name_size_and_time_are_told_apart(kept, tmp_path, draw):
-    """Folders that an archive left: each has a 0.bmp, of which all have as many bytes."""
+    """Folders that an archive left: each has a 0.png, of which all have as many bytes."""
     from PIL import Image
 
     found = []
     for number in (1, 2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        Image.fromarray(draw(number)).save(folder / "0.bmp")
-        os.utime(folder / "0.bmp", (0, 0))
+        Image.fromarray(draw(number)).save(folder / "0.png", compress_level=0)
+        os.utime(folder / "0.png", (0, 0))
         found.append(done(Video(str(folder), frames_dir=str(folder), fps=1.0), kept))
     assert not found[1].stored and not same(*found)
 
