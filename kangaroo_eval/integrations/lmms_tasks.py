@@ -187,14 +187,14 @@ def _document(name: str, task: Any, number: int, folder: Path) -> tuple[dict[str
         prompt = task.fewshot_context(doc, 0)
         target = task.doc_to_target(doc)
         listed = task.doc_to_choice(doc) if task.config.doc_to_choice is not None else None
-        video = _shown(name, task, number, folder)
+        video, called = _shown(name, task, number, folder)
     choices = tuple(map(str, listed)) if listed else choices_of(doc) or choices_in(prompt)
     label = None if target is None or isinstance(target, list) else str(target)
     letter = letter_of(label, choices) if choices else None
     line = {
         "id": str(number),
         "prompt": prompt,
-        "video": Path(video.path).name,
+        "video": called,
         "choices": list(choices) if letter else [],
         "target": letter or label,
         "content": _content(doc),
@@ -220,35 +220,38 @@ def _content(doc: Any) -> str:
     return hashlib.sha256(json.dumps(plain(doc)).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _shown(name: str, task: Any, number: int, folder: Path) -> Video:
-    """The video of a document; pictures become one of a picture a second. One that lmms-eval says is missing is given the
+def _shown(name: str, task: Any, number: int, folder: Path) -> tuple[Video, str]:
+    """The video of a document, and what it is called wherever it lies; pictures become one of a picture a second. One that lmms-eval says is missing is given the
     path that it names, or its complaint where it names none: the plan counts it among the missing."""
     try:
         visuals = task.doc_to_visual(task.eval_docs[number])
     except SystemExit as missing:
         told = str(missing.code)
         named = _PATH.search(told)
-        return Video(named[0] if named else f"(lmms-eval: {told})")
+        missing_one = Video(named[0] if named else f"(lmms-eval: {told})")
+        return missing_one, Path(missing_one.path).name
     asked = from_text("", visuals or ())
     if asked.pictures:
         # By what they show: others of a later data set must not be taken for these, which a run may be reading.
-        place = folder / "pictures" / f"{number}-{_looks(asked.pictures)}"
+        place = folder / "pictures" / f"{number}-{_looks(asked.pictures, os.fspath)}"
         if not place.is_dir():
             making = folder / "pictures" / f".{number}"
             place_pictures(asked.pictures, making)
             making.rename(place)
-        return Video(str(place), frames_dir=str(place), fps=1.0, pictures=len(asked.pictures))
+        video = Video(str(place), frames_dir=str(place), fps=1.0, pictures=len(asked.pictures))
+        return video, f"{number}-{_looks(asked.pictures, os.path.basename)}"
     if asked.video is None:
         raise UserError(f"{name}, document {number} shows nothing: tasks of text alone are for lmms-eval")
-    return asked.video
+    return asked.video, Path(asked.video.path).name
 
 
-def _looks(pictures: Sequence[Any]) -> str:
-    """A hash of PIL images or files of pictures."""
+def _looks(pictures: Sequence[Any], file: Callable[[Any], str]) -> str:
+    """A hash of PIL images by their pixels and of files, which are looked at where they lie, by what `file` makes of their
+    paths."""
     digest = hashlib.sha256()
     for each in pictures:
         if isinstance(each, str | os.PathLike):
-            parts = [Path(os.fspath(each).removeprefix("file://")).read_bytes()]
+            parts = [os.fsencode(file(each))]
         else:
             parts = [f"{each.mode} {each.size}".encode(), each.tobytes()]
         for part in parts:
