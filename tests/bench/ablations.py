@@ -1,6 +1,6 @@
 """What of the paper's curriculum matters on the mini world: each part left out, at a share of the steps. Run by hand.
 
-    python tests/bench/ablations.py RUN EXAM [--share 0.25] [--questions 540] [--out FOLDER]
+    python tests/bench/ablations.py RUN EXAM [--share 0.25] [--questions 540] [--out FOLDER] [--only NAME]
 
 RUN is what `kangaroo-train all --recipe kangaroo-tiny --out RUN` wrote, EXAM what `kangaroo-eval data exam --data-root
 EXAM` did. Every variant goes from RUN's stage image through the stages behind it, at `--share` of the recipe's steps, and
@@ -97,7 +97,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--questions", type=int, default=540)
     parser.add_argument("--out", type=Path, default=Path("ablations"))
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="variants that are called so, or begin so"
+    )
     options = parser.parse_args()
+    names = tuple(options.only or [""])
+    variants = [variant for variant in VARIANTS if variant.name.startswith(names)]
 
     done: dict[Variant, dict[str, float]] = {}
 
@@ -108,11 +113,11 @@ def main() -> None:
 
     pool = ThreadPoolExecutor(2)
     try:
-        for each in [pool.submit(one, variant) for variant in VARIANTS]:
+        for each in [pool.submit(one, variant) for variant in variants]:
             each.result()
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
-    show({variant: done[variant] for variant in VARIANTS if variant in done})
+    show({variant: done[variant] for variant in variants if variant in done})
 
 
 def show(found: dict[Variant, dict[str, float]]) -> None:
