@@ -123,19 +123,17 @@ def main() -> None:
 def show(found: dict[Variant, dict[str, float]]) -> None:
     """The table, and what a seed alone does."""
     base = [each["all"] for variant, each in found.items() if variant.name.startswith("as it is")]
-    if not base:
-        raise SystemExit("nothing to compare with is done yet")
-    middle = statistics.mean(base)
+    middle = statistics.mean(base) if base else None
     rows = [
         [
             variant.name,
             f"{each['all']:.1f} ± {each['error']:.1f}",
-            f"{each['all'] - middle:+.1f}",
+            "-" if middle is None else f"{each['all'] - middle:+.1f}",
             *(f"{each[name]:.1f}" for name in each if name not in ("all", "error")),
         ]
         for variant, each in found.items()
     ]
-    lengths = [name for name in next(iter(found.values())) if name not in ("all", "error")]
+    lengths = [name for name in next(iter(found.values()), {}) if name not in ("all", "error")]
     print(
         tabulate(
             rows,
