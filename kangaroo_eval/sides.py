@@ -85,9 +85,10 @@ def _task(path: Path, task: str) -> SideTask:
     asked = read_asked(path, task)
     samples = {}
     for each in read_scores(path, task):
-        told = next(
-            (score for score in (each.careful, each.official) if score and score.value is not None), None
-        )
+        told = each.careful
+        # None is what a judge has not decided, and no other reader's word stands for that.
+        if told is not None and told.value is None:
+            told = each.official
         if told is None or told.value is None:
             continue
         samples[each.id] = Scored(
