@@ -199,26 +199,40 @@ def test_a_part_of_the_baselines_samples_does_not_pass(runs, tmp_path, capsys):
     )
 
 
-def test_a_task_of_open_answers_is_compared_by_its_official_scores(runs, tmp_path, capsys):
+def with_task(run, task, careful, official):
+    """Beside its videomme, the run has a task with these two scores of every answer; None is what a judge has not decided."""
+    record = json.loads((run / "run.json").read_text())
+    for kind in ("asked", "answers", "scores"):
+        lines = [json.loads(line) for line in (run / f"videomme.{kind}.jsonl").read_text().splitlines()]
+        for line in lines if kind == "scores" else ():
+            line["careful"] = careful and {"rule": "", "span": None, **careful}
+            line["official"] = {"answer": "x", "score": official}
+        (run / f"{task}.{kind}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    record["tasks"][task] = record["tasks"]["videomme"]
+    record["protocol"]["tasks"][task] = record["protocol"]["tasks"]["videomme"]
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def test_a_task_of_open_answers_is_compared_by_its_official_scores(tmp_path, capsys):
     """Another harness's task, which the careful reader cannot read; and one that no reader can does not end the others."""
-    for run, score in ((runs[0], 1.0), (runs[1], 0.5)):
-        record = json.loads((run / "run.json").read_text())
-        for task in ("lmms:open", "lmms:unread"):
-            for kind in ("asked", "answers", "scores"):
-                lines = [
-                    json.loads(line) for line in (run / f"videomme.{kind}.jsonl").read_text().splitlines()
-                ]
-                for line in lines if kind == "scores" else ():
-                    line["careful"] = {"answer": "x", "score": None, "rule": "not read", "span": None}
-                    line["official"] = {"answer": "x", "score": score if task == "lmms:open" else None}
-                (run / f"{task}.{kind}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-            record["tasks"][task] = record["tasks"]["videomme"]
-            record["protocol"]["tasks"][task] = record["protocol"]["tasks"]["videomme"]
-        (run / "run.json").write_text(json.dumps(record))
-    assert called("gate", runs[1], "--baseline", runs[0]) == 4
+    unread = {"answer": "x", "score": None}
+    runs = [make_run(tmp_path / name, [1, 1, 0] * 60) for name in ("old", "new")]
+    for run, score in zip(runs, (1.0, 0.5), strict=True):
+        with_task(run, "lmms:unread", unread, None)
+        with_task(run, "lmms:open", unread, score)
+    assert called("gate", runs[1], "--baseline", runs[0]) == 4, "for lmms:open alone, which fell by half"
     out = capsys.readouterr().out
-    assert "lmms:open" in out and "no sample of lmms:unread has a score in both" in out
-    assert called("compare", *runs) == 0 and "lmms:unread" in capsys.readouterr().out
+    assert "-50.0 points" in out and "no sample of lmms:unread has a score in both" in out
+    assert called("compare", *runs) == 0 and "not compared, for no sample" in capsys.readouterr().out
+
+
+def test_what_a_judge_has_not_decided_is_no_other_readers_word(tmp_path, capsys):
+    """Its verdict on one side, and a rule's on the other, would be a difference of readers."""
+    runs = [make_run(tmp_path / name, [1, 1, 0] * 60) for name in ("old", "new")]
+    with_task(runs[0], "tempcompass", {"answer": "x", "score": 1.0}, 1.0)
+    with_task(runs[1], "tempcompass", None, 0.0)
+    assert called("gate", runs[1], "--baseline", runs[0]) == 5
+    assert "no sample of tempcompass has a score in both" in capsys.readouterr().out
 
 
 def test_nothing_known_is_not_surely_different():

@@ -91,6 +91,7 @@ def test_what_is_being_written_is_waited_for(tmp_path):
     index = {"weight_map": {f"w{i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert not series.is_ready(folder), "a shard that is cut short"
+    assert next(series.appearing(tmp_path, "step_*", set(), every=5, pause=lambda seconds: None)) == []
     for file in folder.iterdir():
         os.utime(file, (0, 0))
     assert series.is_ready(folder), "its run says what it lacks"
