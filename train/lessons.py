@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a lesson of the same name and number becomes another one."""
 
 PREFIX = "train/"
@@ -61,6 +61,12 @@ QUESTIONS = 8
 
 DRILLED = 12
 """The most questions of a drill."""
+
+PACE = 2.0
+"""Seconds for each event of a video of seconds in which as much happens as in one of minutes."""
+
+EASIER: tuple[kinds.Difficulty, ...] = ("easy", "easy", "medium", "hard")
+"""The difficulties of drills, by their shares."""
 
 COUNTED: tuple[Way, ...] = ("open", "open", "open", "short", "videomme")
 """The ways in which numbers are asked for where that is all that is asked."""
@@ -95,12 +101,17 @@ MORE: tuple[TaskType, ...] = tuple(
 
 def _how_often(world: World, dice: Dice) -> Iterator[Fact]:
     """How many times a thing appears, for each that does and for some that do not but are like one of them."""
-    seen = Counter(name for event in world.events for name in event.names if name in facts.ALL_THINGS)
+    seen = Counter(_names(world))
     halves = {half for name in seen for half in name.split()}
     alike = [name for name in facts.ALL_THINGS if name not in seen and halves & set(name.split())]
     pool = tuple(NUMBERS[: max(5, *seen.values(), 0) + 1])
     for name in (*seen, *dice.shuffled(alike)[:2]):
         yield Fact(say("ask times", thing=name), NUMBERS[seen[name]], pool)
+
+
+def _names(world: World) -> list[str]:
+    """The things of all events, as often as they come."""
+    return [name for event in world.events for name in event.names if name in facts.ALL_THINGS]
 
 
 HOW_OFTEN = TaskType("how often", (_how_often,))
@@ -297,9 +308,10 @@ def _second(dice: Dice, seed: str) -> Lesson:
 def _drill(dice: Dice, seed: str) -> Lesson:
     """A video of seconds and many questions of the exam's kinds, put in as few words as may be: most of what a small model
     reads about a video is the video, so that many answers about one cost little more than a few. Two of three are of
-    the kinds such a video is made for: of the others a rare one, what a sign says, would hardly be asked at all."""
-    group = dice.pick(tuple(kinds.GROUPS))
-    world, _ = kinds.video(seed, group, dice.pick(("easy", "easy", "medium", "hard")), "short")
+    the kinds such a video is made for: of the others a rare one, what a sign says, would hardly be asked at all. One of
+    three has as much happening as a video of minutes, in less time."""
+    group, difficulty = dice.pick(tuple(kinds.GROUPS)), dice.pick(EASIER)
+    world, _ = kinds.video(seed, group, difficulty, *_paced(dice))
     own = [kinds.KINDS[name] for name in kinds.GROUPS[group]] + ([HOW_OFTEN] if group == "looks" else [])
     other = [kind for name, kind in kinds.KINDS.items() if name not in kinds.GROUPS[group]]
     first = dice.shuffled(questions(world, seed, own, each=4))[: DRILLED - DRILLED // 3]
@@ -310,22 +322,41 @@ def _drill(dice: Dice, seed: str) -> Lesson:
 
 
 def _counts(dice: Dice, seed: str) -> Lesson:
-    """A video of seconds in which several things come back: how often each does, and two that come once and one that
+    """A video of seconds in which several things come back: how often each does, and one that comes once and one that
     never does. Of a drill's things but one comes back, and most of its numbers are none and one."""
     recipe = kinds.recipe("looks", dice.pick(kinds.DIFFICULTIES), dice.pick((*kinds.LENGTHS, "long")))
-    world = make_world(seed, replace(recipe, seconds=2.0 * recipe.events))
-    for turn in range(3 + dice.below(4)):
-        # Each takes the part of what it meets, also of the one before: so there are all numbers.
+    world = make_world(seed, replace(recipe, seconds=PACE * recipe.events))
+    turns_, most = 2 + dice.below(4), max(2, min(4, recipe.events // 2)) - dice.below(2)
+    for turn in range(12):
+        # Each takes the part of what it meets, also of the one before: so there are all numbers; and, so that the
+        # larger ones are not the rarest, on until something comes as often as it may.
+        if turn >= turns_ and max(Counter(_names(world)).values()) >= most:
+            break
         world = kinds.come_again(replace(world, seed=f"{seed}/{turn}"), f"{seed}/{turn}")
     asked: dict[str, list[Question]] = {}
     for fact in _how_often(world, dice):
         wrong = dice.shuffled(number for number in fact.pool if number != fact.answer)[:3]
         found = Question(HOW_OFTEN.name, fact.text, (fact.answer, *wrong), 0)
         asked.setdefault(fact.answer, []).append(found)
-    few = [*asked.pop(NUMBERS[0], [])[:1], *dice.shuffled(asked.pop(NUMBERS[1], []))[:2]]
-    many = [question for found in asked.values() for question in found]
+    few = [*asked.pop(NUMBERS[0], [])[:1], *dice.shuffled(asked.pop(NUMBERS[1], []))[:1]]
+    many = [question for found in asked.values() for question in dice.shuffled(found)[:2]]
     turns = [put(dice, world, question, dice.pick(COUNTED)) for question in dice.shuffled([*few, *many])]
     return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
+
+
+def _boards(dice: Dice, seed: str) -> Lesson:
+    """A video of seconds with two signs: what each says, and what stands before and after it. Of a drill's videos one of
+    twelve has two; with no more, characters of both were read as one sign's."""
+    world, _ = kinds.video(seed, "signs", "hard", *_paced(dice))
+    asked = questions(world, seed, [kinds.KINDS["ocr"], kinds.KINDS["needle"]], each=4)
+    silent = replace(world, cues=())
+    turns = [put(dice, silent, question, _drilled(dice, question)) for question in dice.shuffled(asked)]
+    return Lesson(conversation(turns), world.seconds, _looking(world), world=world)
+
+
+def _paced(dice: Dice) -> tuple[kinds.Length, float | None]:
+    """The length of a video of seconds, and its pace: see `kinds.video`."""
+    return ("long", PACE) if dice.below(3) == 0 else ("short", None)
 
 
 def _drilled(dice: Dice, question: Question) -> Way:
@@ -420,6 +451,7 @@ LESSONS: dict[str, Callable[[Dice, str], Lesson]] = {
     "second": _second,
     "drill": _drill,
     "counts": _counts,
+    "boards": _boards,
     "quiz": _quiz,
     "long": _long,
 }

@@ -86,7 +86,7 @@ KANGAROO_TINY = Recipe(
     warmups=(
         WarmUp(
             kind="words",
-            steps=2200,
+            steps=2400,
             batch=9,
             lr=2e-3,
             warmup_steps=40,
@@ -102,13 +102,14 @@ KANGAROO_TINY = Recipe(
                     batch=11,
                     budget=FrameBudget(fps=2, least=16, most=32),
                 ),
-                # Counting comes once things are told apart.
+                # Counting, and signs that are not the only one, come once things are told apart.
                 Phase(
                     0.6,
                     {
                         "drill": 6,
-                        "counts": 3,
-                        "signs": 1.5,
+                        "counts": 2,
+                        "boards": 2,
+                        "signs": 1,
                         "pictures": 1,
                         "options": 2,
                         "choices": 1,
@@ -121,9 +122,10 @@ KANGAROO_TINY = Recipe(
                     1.0,
                     {
                         "drill": 4,
-                        "counts": 3,
+                        "counts": 2,
+                        "boards": 1.5,
                         "quiz": 3,
-                        "long": 0.5,
+                        "long": 1,
                         "clips": 0.5,
                         "signs": 0.7,
                         "pictures": 0.5,
@@ -193,9 +195,10 @@ KANGAROO_TINY = Recipe(
             budget=FrameBudget(fps=4, least=16, most=64, short_share=0.8),
             mixture={
                 "drill": 4,
-                "counts": 2,
+                "counts": 1.5,
+                "boards": 1,
                 "quiz": 6,
-                "long": 1,
+                "long": 2,
                 "clips": 1,
                 "signs": 0.5,
                 "pictures": 0.5,
@@ -215,7 +218,7 @@ KANGAROO_TINY = Recipe(
                 batch=1,
                 lr=2e-4,
             ),
-            steps=60,
+            steps=80,
             budget=FrameBudget(fps=1, least=64, most=160),
             mixture={"long": 3, "quiz": 1},
             pack_frames=192,

@@ -304,8 +304,11 @@ def recipe(group: str, difficulty: Difficulty, length: Length) -> Recipe:
     )
 
 
-def video(seed: str, group: str, difficulty: Difficulty, length: Length) -> tuple[World, list[Question]]:
-    """A world, and one question of each kind of the group. Another seed gives another; see `generate`."""
+def video(
+    seed: str, group: str, difficulty: Difficulty, length: Length, pace: float | None = None
+) -> tuple[World, list[Question]]:
+    """A world, and one question of each kind of the group. Another seed gives another; see `generate`. `pace`: seconds for
+    each event, where not as long as `recipe` has them."""
 
     def change(world: World) -> World:
         if difficulty == "hard":
@@ -313,7 +316,10 @@ def video(seed: str, group: str, difficulty: Difficulty, length: Length) -> tupl
         return come_again(world, seed) if group == "looks" else world
 
     types = [KINDS[name] for name in GROUPS[group]]
-    return world_with(seed, recipe(group, difficulty, length), types, change=change)
+    wanted = recipe(group, difficulty, length)
+    if pace is not None:
+        wanted = replace(wanted, seconds=pace * wanted.events)
+    return world_with(seed, wanted, types, change=change)
 
 
 def come_again(world: World, seed: str) -> World:
