@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from kangaroo_eval import official
-from kangaroo_eval.careful import Reading, careful, letters_of, plain
+from kangaroo_eval.careful import Reading, careful, letters_of, texts_of
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.types import Sample, Score
 
@@ -73,8 +73,9 @@ def _same_option(sample: Sample, answer: str | None) -> bool:
     letters = letters_of(sample.choices)
     if answer == sample.target or sample.target is None or sample.target not in letters:
         return answer == sample.target
-    said, gold = (sample.choices[letters.index(letter)] for letter in (answer, sample.target))
-    return plain(said) == plain(gold) != ""
+    texts = texts_of(sample.choices)
+    said, gold = (texts[letters.index(letter)] for letter in (answer, sample.target))
+    return said == gold != ""
 
 
 def official_choice(rule: str, *, unreadable: Unreadable = "wrong") -> Callable[[Sample, str], Score]:

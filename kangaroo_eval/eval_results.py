@@ -6,6 +6,7 @@ data has one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit
 
 from kangaroo_eval import __version__, journal
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.registry import get_task
+from kangaroo_eval.permutation import AS_GIVEN
+from kangaroo_eval.registry import get_task, task_names
+from kangaroo_eval.results import COMPARABLE_COVERAGE
 from kangaroo_eval.task import Task
 
 log = logging.getLogger(__name__)
@@ -85,6 +88,9 @@ def _no_number(task: Task, found: Mapping[str, Any], entry: Mapping[str, Any], r
         return "its benchmark is not on the hub"
     if found["data"] != "real":
         return "mini data: made videos and questions, not the benchmark's"
+    first = min(_of_dataset(task.source.hub), key=len, default=task.name)
+    if first != task.name:
+        return f"its dataset's own task is {first}: this is another one of the same data"
     published = task.published.samples if task.published else None
     whole = max(published or 0, entry.get("samples") or 0)
     if not whole:
@@ -95,7 +101,21 @@ def _no_number(task: Task, found: Mapping[str, Any], entry: Mapping[str, Any], r
         return (
             f"it has no {reader} score (status {found['status']}, coverage {100 * found['coverage']:.1f} %)"
         )
+    if found["coverage"] < COMPARABLE_COVERAGE:
+        return f"{100 * found['coverage']:.1f} % coverage"
+    if found.get("options", AS_GIVEN) != AS_GIVEN:
+        return f"its options were {found['options']}"
     return None
+
+
+def _of_dataset(hub: str) -> list[str]:
+    """The tasks that are made of a dataset of the hub."""
+    found = []
+    for name in task_names():
+        with contextlib.suppress(UserError):  # another's plug-in that does not load
+            if get_task(name).source.hub == hub:
+                found.append(name)
+    return found
 
 
 def _entry(

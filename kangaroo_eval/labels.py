@@ -31,6 +31,16 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
+def questions_of(samples: Iterable[Sample]) -> str:
+    """sha256 of what was asked and what is right, without what another harness recorded of the answers: two runs that were
+    asked the same have the same one."""
+    lines = (
+        json.dumps([each.id, each.question, list(each.choices), each.target], ensure_ascii=False)
+        for each in sorted(samples, key=lambda each: each.id)
+    )
+    return fingerprint("\n".join(lines))
+
+
 def _line(sample: Sample) -> dict[str, Any]:
     return {
         "id": sample.id,

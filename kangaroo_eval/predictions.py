@@ -176,11 +176,18 @@ def _not_read(path: Path) -> Iterator[Predicted]:
     raise ValueError("this form is written, not read")
 
 
+def no_formula(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
 def _write_csv(rows: Sequence[Exported]) -> dict[str, str]:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("id", "target", "answer", "text"))
-    writer.writerows((row.sample.id, row.sample.target, row.answer, row.text) for row in rows)
+    for row in rows:
+        cells = (row.sample.id, row.sample.target, row.answer, row.text)
+        writer.writerow([None if each is None else no_formula(each) for each in cells])
     return {"answers.csv": out.getvalue()}
 
 

@@ -269,7 +269,14 @@ def _annotated(
     if own and len(own) == len(given) and not has_annotations(task, asked):
         log.warning("%s: no annotations; the labels are those that %s carries", task.name, answers)
         gold = str(answers.resolve())
-        entry = {**base, "data": "real", "data_fingerprint": _hash(answers), "gold": gold, "format": form}
+        entry = {
+            **base,
+            "data": "real",
+            "data_fingerprint": _hash(answers),
+            "questions": labels.questions_of(own),
+            "gold": gold,
+            "format": form,
+        }
         return Annotated(own, Path()), entry
     kind = "mini" if asked.data == "mini" else "real"
     found = locate(task, kind, asked.data_root, asked.cache)

@@ -21,6 +21,7 @@ from kangaroo_eval.journal import (
     write_json,
 )
 from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.permutation import AS_GIVEN
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.scores import read_scores
 from kangaroo_eval.task import Task, one, several
@@ -104,8 +105,10 @@ def task_result(
     asked = sum(statuses.values())
     answered = statuses.get("ok", 0)
     coverage = answered / asked if asked else 0.0
-    # A mean over the groups that happen to have answers would pass for the mean over all of them.
-    unanswered = sorted(filter(None, set(groups) - {task.group(each) for each in scored}))
+    # A mean over the groups that happen to have answers would pass for the mean over all of them, and so would one over
+    # those that have labels.
+    labelled = [each for each in scored if each.target is not None] or scored
+    unanswered = sorted(filter(None, set(groups) - {task.group(each) for each in labelled}))
     show = answered > 0 and coverage >= asked_with["min_coverage"] and not unanswered
     status = _status(scored, answered, show)
     kind = asked_with["data"]
@@ -118,6 +121,7 @@ def task_result(
         "scale": task.scale,
         "official_rule": task.official_rule,
         "judge": asked_with.get("judge"),
+        **({"options": options} if (options := asked_with.get("options", AS_GIVEN)) != AS_GIVEN else {}),
         "asked": asked,
         "answered": answered,
         "coverage": coverage,
@@ -147,7 +151,8 @@ def _status(scored: Sequence[ScoredSample], answered: int, show: bool) -> str:
         return "failed"
     if not show:
         return "low_coverage"
-    if all(each.target is None for each in scored):
+    # Another harness's verdict may need no label that we could read.
+    if all(each.target is None and (each.official is None or each.official.value is None) for each in scored):
         return "no_labels"
     return "not_judged" if any(each.judge == "not_judged" for each in scored) else "ok"
 
@@ -220,6 +225,8 @@ def _not_comparable(
         return f"{asked} of the {wanted} samples that the published number covers"
     if status != "ok":
         return f"status {status}"
+    if asked_with.get("options", AS_GIVEN) != AS_GIVEN:
+        return f"options {asked_with['options']}"
     if coverage < COMPARABLE_COVERAGE:
         return f"{100 * coverage:.1f} % coverage"
     if task.judge and judge and identity_text(judge) != f"{task.judge.model} at {OFFICIAL_SERVER}":
@@ -268,6 +275,7 @@ def build(path: Path, record: Mapping[str, Any], min_coverage: float) -> dict[st
                     "min_coverage": min_coverage,
                     "judge": entry.get("judge"),
                     "total": entry.get("samples"),
+                    "options": record["protocol"].get("options", AS_GIVEN),
                 },
             ),
             **_damage(answers.values()),

@@ -37,6 +37,11 @@ class Row:
         self._values = values
         self.number = number
 
+    @property
+    def file(self) -> Path:
+        """The file that the row is from."""
+        return self._file
+
     def wrong(self, field: str, want: str) -> DataError:
         """The error that names what was found in `field` instead of `want`."""
         if field not in self._values:

@@ -11,20 +11,28 @@ from typing import Any
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record, write_json
 from kangaroo_eval.metrics import Point, estimate
+from kangaroo_eval.registry import get_task
 from kangaroo_eval.results import is_stale
 from kangaroo_eval.scores import read_scores
 
 MODEL_KEYS = frozenset({"model", "model_hash", "asked", "dtype", "frame_size", "keep_aspect"})
 """What of a protocol is the model's own: two runs may differ in it and still be compared."""
+RANKS = "ranks_choices"
+"""A model's own as well, but where the official score of a task is that of a ranking."""
+ANSWERS_KEYS = frozenset({"recorded", "data_root", "gold", "format"})
+"""What of a task's protocol tells where answers made elsewhere came from, and what was said of them there."""
+QUESTIONS = "questions"
+"""The fingerprint of a task's questions and labels where `data_fingerprint` is that of a file with the answers too."""
 
 
+SHARE = "share of the scale"
 # No judge's scale reaches further.
 _LARGEST = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One answered sample: its scores, 0 to 1, by the careful and the official reader (None: outside the official
+    """One answered sample: its scores, as shares of the task's scale, by the careful and the official reader (None: outside the official
     denominator, or not decided), what was read, the video, and the group of a mean over groups. Where only the official
     reader can tell, as of open answers to another harness's tasks, its score stands for both."""
 
@@ -81,10 +89,10 @@ def read_side(path: Path) -> Side:
     return Side(path.resolve().name, record["model"]["name"], record["protocol"], tasks, path)
 
 
-def _task(path: Path, task: str) -> SideTask:
-    asked = read_asked(path, task)
+def _task(path: Path, name: str) -> SideTask:
+    task, asked = get_task(name), read_asked(path, name)
     samples = {}
-    for each in read_scores(path, task):
+    for each in read_scores(path, name):
         told = each.careful
         # None is what a judge has not decided, and no other reader's word stands for that.
         if told is not None and told.value is None:
@@ -92,14 +100,16 @@ def _task(path: Path, task: str) -> SideTask:
         if told is None or told.value is None:
             continue
         samples[each.id] = Scored(
-            careful=told.value,
-            official=None if each.official is None else each.official.value,
-            video=each.video,
+            careful=told.value / task.scale,
+            official=None
+            if each.official is None or each.official.value is None
+            else each.official.value / task.scale,
+            video=task.cluster(each),
             group=asked.get(each.id) or "",
             read=told.answer,
             target=each.target,
         )
-    spent = {line["id"]: line.get("seconds") for line in answer_lines(path / f"{task}.answers.jsonl")}
+    spent = {line["id"]: line.get("seconds") for line in answer_lines(path / f"{name}.answers.jsonl")}
     known = [seconds for seconds in spent.values() if isinstance(seconds, int | float)]
     return SideTask(samples, len(asked), sum(known) / len(known) if known else None)
 
@@ -111,7 +121,7 @@ def _baseline(path: Path) -> Side:
             raise UserError(
                 f"{path}: baseline schema {SCHEMA} expected, found {found['schema']}: make it anew with --accept"
             )
-        tasks = {name: _baseline_task(entry) for name, entry in found["tasks"].items()}
+        tasks = {name: _baseline_task(name, entry) for name, entry in found["tasks"].items()}
         return Side(path.name, str(found.get("model", path.stem)), dict(found["protocol"]), tasks, path)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, UserError):
@@ -122,18 +132,28 @@ def _baseline(path: Path) -> Side:
         ) from error
 
 
-def _baseline_task(entry: Mapping[str, Any]) -> SideTask:
+def _baseline_task(name: str, entry: Mapping[str, Any]) -> SideTask:
     groups, official = entry.get("groups", {}), entry.get("official", {})
+    # Earlier files hold a judge's scores as it gave them.
+    scale = 1 if entry.get("unit") == SHARE else _scale(name)
     samples = {
-        name: Scored(
-            careful=_sound(score),
-            official=None if official.get(name) is None else _sound(official[name]),
-            video=str(entry["videos"][name]),
-            group=str(groups.get(name, "")),
+        key: Scored(
+            careful=_sound(score) / scale,
+            official=None if official.get(key) is None else _sound(official[key]) / scale,
+            video=str(entry["videos"][key]),
+            group=str(groups.get(key, "")),
         )
-        for name, score in entry["scores"].items()
+        for key, score in entry["scores"].items()
     }
     return SideTask(samples, int(entry.get("asked", len(samples))), entry.get("seconds"))
+
+
+def _scale(name: str) -> float:
+    try:
+        return get_task(name).scale
+    except UserError:
+        # Of a plug-in that is not here: it will not be compared either.
+        return 1
 
 
 def _sound(score: Any) -> float:
@@ -151,6 +171,7 @@ def write_baseline(path: Path, side: Side) -> None:
         ordered = dict(sorted(task.samples.items()))
         grouped = {key: each.group for key, each in ordered.items() if each.group}
         tasks[name] = {
+            **({"unit": SHARE} if _scale(name) != 1 else {}),
             "asked": task.asked,
             "seconds": None if task.seconds is None else round(task.seconds, 4),
             "scores": {key: plain(each.careful) for key, each in ordered.items()},
@@ -184,11 +205,35 @@ def differing(new: Side, old: Side) -> list[str]:
         {key: item for key, item in side.protocol.items() if key not in MODEL_KEYS} for side in (new, old)
     )
     shared = new.tasks.keys() & old.tasks.keys()
+    if not any(_ranking(name) for name in shared):
+        ours.pop(RANKS, None)
+        theirs.pop(RANKS, None)
     for side in (ours, theirs):
-        side["tasks"] = {name: item for name, item in side.get("tasks", {}).items() if name in shared}
+        side["tasks"] = {
+            name: {key: value for key, value in item.items() if not _of_answers(key)}
+            for name, item in side.get("tasks", {}).items()
+            if name in shared
+        }
+    for name in ours["tasks"].keys() & theirs["tasks"].keys():
+        pair = (ours["tasks"][name], theirs["tasks"][name])
+        # Which of the two says what was asked: a file's own fingerprint is of its answers too.
+        left_out = "data_fingerprint" if all(QUESTIONS in each for each in pair) else QUESTIONS
+        for each in pair:
+            each.pop(left_out, None)
     for key, was, now in _unlike(theirs, ours, ""):
         out.append(f"{key}: {was} -> {now}")
     return sorted(out)
+
+
+def _of_answers(key: str) -> bool:
+    return key in ANSWERS_KEYS or key.startswith("recorded_")
+
+
+def _ranking(name: str) -> bool:
+    try:
+        return get_task(name).ranking is not None
+    except UserError:
+        return False
 
 
 def _unlike(old: Any, new: Any, key: str) -> list[tuple[str, Any, Any]]:

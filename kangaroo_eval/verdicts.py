@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,8 @@ def mmbench_video(text: str) -> int:
     as 0 in `coarse_all` and left out in `coarse_valid`.
     """
     text = text.strip()
-    if not _INTEGER.fullmatch(text):
+    # One of hundreds of digits is no number that a mean survives.
+    if not _INTEGER.fullmatch(text) or len(text) > 300:
         return -1
     try:
         return int(text)
@@ -84,7 +86,8 @@ def _json_objects(text: str) -> Iterator[dict[str, Any]]:
 _WORDS = {"zero": 0.0, "one": 1.0, "two": 2.0, "three": 3.0}
 _RATED = rf"(?<![-.\w])(?P<rating>-?[0-9]+(?:\.[0-9]+)?|{'|'.join(_WORDS)})(?:\s*(?:/|out of)\s*3)?"
 _STATED_RATING = re.compile(
-    r"\b(?:rating|score|grade|your response)\b[\"'*)\]]*\s*(?:\b(?:is|of|would be|should be)\b|[:=])"
+    r"\b(?:(?:rating|score|grade|similarity|answer|your response)\b[\"'*)\]]*(?:\s*\(?0\s*(?:-|to)\s*3\)?)?\s*(?:\b(?:is|of|would be|should be)\b|[:=：])"
+    r"|i(?:'d| would| will)? (?:give|rate|score) (?:this|it|the \w+(?: \w+)?)(?: as)?(?: an?)?\b)"
     rf"[\s\"'*(\[]*{_RATED}(?!\w|\.[0-9]|\s*[-/+]\s*[0-9])",
     re.IGNORECASE,
 )
@@ -96,13 +99,22 @@ _LEADING_RATING = re.compile(
 )
 
 
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.IGNORECASE | re.DOTALL)
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
+
+def _without_thought(text: str) -> str:
+    """What a judge says after it has thought aloud, in plain digits and signs."""
+    return _THOUGHT.sub(" ", text).translate(_WIDE).strip()
+
+
 def mmbench_video_strict(text: str) -> int | None:
     """The one rating from 0 to 3 that the judge gave: "3.", "Rating: 3", "Score: 2/3", "3, because ...", "two".
 
     A number out of range or between two ratings, several different ratings, and a number that rates nothing are
     None.
     """
-    text = text.strip()
+    text = _without_thought(text)
     found = list(_STATED_RATING.finditer(text))
     if not found and (alone := _WHOLE_RATING.fullmatch(text) or _LEADING_RATING.match(text)):
         found = [alone]
@@ -121,7 +133,7 @@ def mlvu_scores(text: str, keys: Sequence[str]) -> list[float] | None:
 
     JUNJIE99/MLVU: evaluation/generation_evaluation/calculate.py, fd060c1. A key that is absent is left out, so
     the second score can stand first; the script then adds what it has, and nothing for an item without scores,
-    which stays in the denominator. None: no number stands there, and the script dies.
+    which stays in the denominator. None: no number stands there, and the script dies, or none that a mean survives.
     """
     scores = []
     for key in keys:
@@ -131,9 +143,12 @@ def mlvu_scores(text: str, keys: Sequence[str]) -> list[float] | None:
         start = text.find(":", place) + 2
         # Without a comma `find` gives -1, which drops the reply's last character: the brace, if all is well.
         try:
-            scores.append(float(text[start : text.find(",", start)]))
+            score = float(text[start : text.find(",", start)])
         except ValueError:
             return None
+        if not math.isfinite(score):
+            return None
+        scores.append(score)
     return scores
 
 
@@ -191,7 +206,9 @@ def tempcompass_rating(text: str) -> int | None:
 
 def tempcompass_rating_careful(text: str) -> int | None:
     """1 or 0 for a judge who says correct or incorrect in any case, None for one who says both or neither."""
-    text = re.sub(r"(?:\bnot|n['’]t)(?: \w+)? correct\b", " incorrect", text.lower())
+    text = re.sub(r"(?:\bnot|n['’]t)(?: \w+)? correct\b", " incorrect", _without_thought(text).lower())
+    if re.search(r"\b(?:part(?:ial)?ly|half|somewhat|mostly) (?:in)?correct\b", text):
+        return None
     # "The correct answer is B" says what is right, not who.
     text = re.sub(
         r"\bcorrect (?:\w+ )?(?:answer|option|choice|caption|response) (?:is|was|should|would)\b", "", text

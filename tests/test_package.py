@@ -44,7 +44,7 @@ WALLS = {
     "verdicts": {"careful"},
     "metrics": {"types"},
     "paired": set(),
-    "sides": {"errors", "journal", "metrics", "results", "scores"},
+    "sides": {"errors", "journal", "metrics", "registry", "results", "scores"},
     "compare": {"errors", "paired", "sides"},
     "gate": {"errors", "compare", "paired", "results"},
     "wire": {"reply_cache"},
@@ -55,7 +55,7 @@ WALLS = {
     "predictions": {"errors", "task"},
     "judge": {"types", "task", "endpoint", "journal", "scores"},
     "export": {"errors", "registry", "task", "predictions", "journal", "results", "scores", "rescore"},
-    "eval_results": {"errors", "journal", "registry", "task"},
+    "eval_results": {"errors", "journal", "permutation", "registry", "results", "task"},
     "registry": {"errors", "protocols", "task"},
     "data": CORE | {"layouts"},
     "layouts": {"task"},
@@ -111,7 +111,8 @@ WALLS = {
         "types",
     },
     "stocking": {"media", "plan", "protocols", "record"},
-    "results": CORE | {"data", "journal", "scores", "sanity", "controls", "timing", "recorded"},
+    "results": CORE
+    | {"data", "journal", "scores", "sanity", "controls", "timing", "recorded", "permutation"},
     "record": CORE | {"plan", "journal", "secrecy", "foreign", "permutation"},
     "foreign": {"types", "errors"},
     "streak": set(),
@@ -123,7 +124,8 @@ WALLS = {
     # Anything but the command line; and only the command that imports, imports it.
     "integrations": CORE | RUN | {"labels", "tasks", "protocols", "foreign", "loading", "grouping"},
     "cli.import": {"cli", "integrations", "report", "rescore", "results"},
-    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media", "timing"},
+    "report": {"types", "errors", "results", "journal", "compare", "gate", "paired", "media", "timing"}
+    | {"predictions"},
     "cli": CORE
     | RUN
     | {
@@ -170,7 +172,7 @@ WALLS = {
     "model.adapter": {"errors", "identity", "torch_tools", "types", "protocols", "media"},
     "model.dialogue": {"errors", "torch_tools", "types"},
     "model.conversation": {"errors", "torch_tools", "types", "media"},
-    "train": {"model", "media", "miniworld", "types", "errors", "rows", "runner", "registry"},
+    "train": {"model", "media", "miniworld", "types", "errors", "rows", "runner", "registry", "identity"},
     "train.curation": {"media", "types", "errors", "rows", "endpoint", "cluster"},
     "cli.train": {"cli", "errors", "train"},
     "cli.curate": {"cli", "errors", "journal", "rows", "train"},

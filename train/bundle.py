@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.train import grow
+from kangaroo_eval.train import finished, grow, logs
 from kangaroo_eval.train.recipe import Recipe
 
 LOG, RECIPE, SUMS = "training_log.jsonl", "recipe.json", "SHA256SUMS"
@@ -25,11 +25,14 @@ _KEPT = ("step", "loss", "lr", "grad_norm", "seconds", "tokens_per_second", "mem
 
 def bundle(recipe: Recipe, run: Path, out: Path, results: Sequence[Mapping[str, Any]] = ()) -> Path:
     """Write the last stage of `run`, a folder of `curriculum.run_all`, to `out`. `results` are what the card says that it
-    scores (`provenance["results"]` of `KangarooConfig`). UserError for a run that is not whole."""
+    scores (`provenance["results"]` of `KangarooConfig`). UserError for a run that is not whole, or not the recipe as it is: its
+    card would tell of another one."""
     names = [*(warmup.kind for warmup in recipe.warmups), *(plan.name for plan in recipe.stages)]
     missing = [name for name in names if not (run / name / "stage.json").exists()]
     if missing:
         raise UserError(f"{run}: {', '.join(missing)} is not done: kangaroo-train all --recipe {recipe.name}")
+    for name in names:
+        finished.check(run / name, finished.asked(recipe, name, None, recipe.seed, (), {}))
     learner = grow.read(run / names[-1] / "model")
     config = learner.network.config
     config.provenance = {**(config.provenance or {}), "results": [dict(each) for each in results]}
@@ -51,7 +54,7 @@ def write_sums(folder: Path) -> None:
 
 def _log(stage: str, file: Path) -> list[dict[str, Any]]:
     """What a stage's log tells of its course, some fifty lines of it: the rest is a machine's own."""
-    found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    found = logs.read(file)
     steps = max(1, len(found) // 50)
     kept = found[::-1][::steps][::-1]
     return [{"stage": stage, **{name: line[name] for name in _KEPT if name in line}} for line in kept]

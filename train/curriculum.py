@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import RunFailed, UserError, first_line
 from kangaroo_eval.model import checkpoint
 from kangaroo_eval.model.modeling import KangarooForConditionalGeneration
 from kangaroo_eval.model.processing import KangarooProcessor
@@ -72,7 +72,7 @@ def run_stage(recipe: Recipe, name: str, out: Path, settings: Settings, source: 
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device 'cuda': torch sees no GPU here; choose cpu, or leave it out")
     seed = recipe.seed if settings.seed is None else settings.seed
-    asked = finished.asked(recipe, name, settings.steps, seed, settings.data)
+    asked = finished.asked(recipe, name, settings.steps, seed, settings.data, settings.components, source)
     done = finished.result(out, asked, source)
     if done is not None:
         log.info("%s is done: %s", name, done)
@@ -321,9 +321,21 @@ def _accumulate(plan: StagePlan, replicas: int) -> int:
 
 
 def _one_pass(data: PackedData, stage: Stage) -> int:
-    """Steps that see as many documents as there are rows: where sources have different weights, some rows come more
-    often and others not at all."""
-    rows = sum(len(source) for source, _ in data.mixture.sources)
+    """Steps in which every row of every source has come at least once: of a source that is small for its weight each comes
+    several times."""
+    window, sources = data.mixture.window, data.mixture.sources
+    passes = [
+        len(source) * window / quota for (source, _), quota in zip(sources, data.mixture.quotas, strict=True)
+    ]
+    rows = max(passes)
+    for (source, _), own in zip(sources, passes, strict=True):
+        if own < 0.7 * rows:
+            log.warning(
+                "%s: each of its %d rows comes %.1f times in one pass over the others; --data FILE=WEIGHT changes that",
+                source.name,
+                len(source),
+                rows / own,
+            )
     documents = 1.0
     if stage.packing:
         # Each rank plans its own packs, and all must find the same number.
@@ -367,12 +379,25 @@ def _finish(job: _Job, tally: Tally, asked: dict[str, Any]) -> Path:
     learner = _whole(job)
     if job.world.rank == 0:
         grow.note(learner.network, job.name, _told(job.settings, job), tally.step)
-        learner.save(model)
+        _save(learner, model)
         weights = checkpoint.identity_of(learner.network, learner.processor).hash
         told = {"asked": asked, "from": job.start, "weights": weights, "model": model.name}
         finished.write(job.out, {**told, "identity": job.identity, **tally.as_json()})
     parallel.gather(None)
     return model
+
+
+def _save(learner: Learner, model: Path) -> None:
+    """RunFailed for a disk that is full, or does not take it."""
+    from safetensors import SafetensorError
+
+    try:
+        learner.save(model)
+    except (OSError, SafetensorError) as error:
+        raise RunFailed(
+            f"{model} cannot be written: {first_line(error)}; the last checkpoint has the same: make room, and give the "
+            "same command again"
+        ) from error
 
 
 def _whole(job: _Job) -> Learner:

@@ -13,16 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import DataError, UserError
+from kangaroo_eval.identity import of_folder
 from kangaroo_eval.train.recipe import Recipe, plain
 
 FILE = "stage.json"
 
 
-def asked(
-    recipe: Recipe, name: str, steps: int | None, seed: int, data: Sequence[tuple[Path, float]]
+def asked(  # noqa: PLR0913
+    recipe: Recipe,
+    name: str,
+    steps: int | None,
+    seed: int,
+    data: Sequence[tuple[Path, float]],
+    components: Mapping[str, str],
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """What decides a stage's result and can be told before any weights are read. UserError for a stage that the
     recipe does not have, DataError for a manifest that cannot be read."""
+    start: dict[str, Any] = {"components": dict(components)} if components else {}
+    if source is not None and weights_of(source) is None:
+        start["weights"] = of_folder(source).hash
     part: Any = next((each for each in recipe.warmups if each.kind == name), None)
     return {
         "recipe": recipe.name,
@@ -32,6 +42,7 @@ def asked(
         "steps": "the recipe's" if steps is None else steps,
         "seed": seed,
         "data": [[path.name, weight, _hash(path)] for path, weight in data] or "made lessons",
+        **start,
     }
 
 
@@ -64,6 +75,19 @@ def result(out: Path, now: Mapping[str, Any], source: Path | None) -> Path | Non
         )
     # Without it, the last checkpoint makes the same again.
     return model if (model / "config.json").is_file() else None
+
+
+def check(out: Path, now: Mapping[str, Any]) -> None:
+    """UserError, which names the difference, where the stage that is done in `out` was asked something else than `now`, beside
+    the weights that it began with."""
+    there = dict((_read(out) or {}).get("asked", {}))
+    differing = list(
+        _differing(
+            {**there, "components": None, "weights": None}, {**now, "components": None, "weights": None}
+        )
+    )
+    if differing:
+        raise UserError(f"{out} is not what the recipe asks for ({'; '.join(differing)}): run it as it is")
 
 
 def _differing(there: Any, now: Any, name: str = "") -> Iterator[str]:

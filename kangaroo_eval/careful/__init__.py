@@ -10,8 +10,8 @@ another language into English (`glossary`), `tags` finds answers in a machine's 
 which option that is. `weigh` weighs what they found; `reader` is the way through them.
 """
 
-from kangaroo_eval.careful.option_texts import letters_of, plain
+from kangaroo_eval.careful.option_texts import letters_of, texts_of
 from kangaroo_eval.careful.reader import careful
 from kangaroo_eval.careful.reading import Reading
 
-__all__ = ["Reading", "careful", "letters_of", "plain"]
+__all__ = ["Reading", "careful", "letters_of", "texts_of"]

@@ -33,7 +33,7 @@ class Described(NamedTuple):
 
 _SENTENCE_END = re.compile(r"[!?;]+(?=[\s\"')\]]|$)|\.(?=[\s\"')\]]|$)|\.{2,}|\n+|[!?;]")
 _CLAUSE_END = re.compile(
-    r",\s|,(?=[^\x00-\x7f])|:\s|\s-\s|\s?–\s?|→|->|=>|=(?=\s)|[()|✓✔✅❌✗]|\s(?=(?:but|so|because|although|though|while|whereas|and (?:it|he|she|they|so|then|not|therefore|the)|not|rather than|instead of|than|hence|therefore|thus|i\.e\.|as|since|until)\b)|(?=所以|因此|但|而不|，)",
+    r",\s|,(?=[^\x00-\x7f])|:\s|\s-\s|\s?–\s?|→|->|=>|=(?=\s)|[()|✓✔✅❌✗]|\s(?=(?:but|so|because|although|though|while|whereas|and (?:it|he|she|they|so|then|not|therefore|the)|rather than|instead of|than|hence|therefore|thus|i\.e\.|as|since|until)\b)|(?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bwere)(?<!\bbe)\s(?=not\b)|(?=所以|因此|但|而不|，)",
     re.IGNORECASE,
 )
 _DENIES = re.compile(
@@ -52,7 +52,7 @@ _TURNS = re.compile(
     r"^\s*(?:but|so|only|just|it|it's|he|she|they|we|i|this|that|there|hence|therefore|thus|rather|instead|c|both|then|because|since|as|although|which|是|而是|所以|因此|但|应该|answer|the answer|only|sondern|mais|sino)\b|^\s*(?:是|而是|所以|因此|但|应该)",
     re.IGNORECASE,
 )
-_CONCLUDES = re.compile(
+CONCLUDES = re.compile(
     r"\b(?:so|thus|hence|therefore|conclud\w*|conclusion|it follows|means that|which means|answer(?: is)?|in total|altogether|overall|finally|suggest\w*|indicat\w*|point(?:s|ing)? to|must be|in the end|in fact|i(?:'d| would)? (?:say|guess|think|believe|choose|pick|go with)|(?:best|correct|right) (?:option|choice|answer|one|direction|order|word|caption|match)|total|final|ergo|it (?:is|was) (?:the |an? )?\w+ (?:who|that|which)|consequently|definitely|clearly|evidently|which is why|in short|in summary|to sum up|antwort|respuesta|réponse|donc|also ist|asi que|así que|por lo tanto|portanto)\b"
     r"|=|→|->|答案|所以|因此|一共|总共|共|故|说明|应该是|可见|最终|综上|よって|したがって|따라서|그래서",
     re.IGNORECASE,
@@ -110,7 +110,7 @@ def _of_sentence(text: str, start: int, end: int, number: int, asks: bool) -> li
         own = bool(_DENIES.search(part)) and bool(_DENIES.search(_NO_DENIAL.sub(" ", part)))
         goes_on = bool(made) and denies and not _TURNS.match(part) and bool(_LOWERED.match(part))
         denies = own or goes_on
-        concludes = (concludes or bool(_CONCLUDES.search(part))) and not _BESIDE.match(part)
+        concludes = (concludes or bool(CONCLUDES.search(part))) and not _BESIDE.match(part)
         made.append(Clause(a, b, number, denies, asks or bool(_SUPPOSES.search(part)), concludes))
     return made
 
@@ -195,7 +195,12 @@ class Words:
         return not inside and not _DENIES.search(_NO_DENIAL.sub(" ", part))
 
     def _loosely(self, clause: Clause, named: Named, part: str) -> Described:
-        own_not = frozenset(i for i in named.options if not _SAYS_NO.isdisjoint(self.options.raw[i]))
+        # An option that is nothing but a no is affirmed by one, and denied by nothing of its own.
+        own_not = frozenset(
+            i
+            for i in named.options
+            if not _SAYS_NO.isdisjoint(self.options.raw[i]) and len(self.options.raw[i]) > 1
+        )
         if clause.denies and own_not:
             return Described(named._replace(options=own_not), clause, False)
         if not clause.denies and own_not and own_not != named.options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kangaroo_eval.careful.clauses import Described, Words, is_secondary
+from kangaroo_eval.careful.clauses import CONCLUDES, Clause, Described, Words, is_secondary
 from kangaroo_eval.careful.options import OptionSet
 from kangaroo_eval.careful.reading import UNREADABLE, Reading, both_of, word
 
@@ -17,6 +17,17 @@ CUT_OFF = re.compile(
 _FINALLY = re.compile(
     r"\b(?:(?:correct |best |right |final )?answer is|in conclusion|therefore|hence|thus)\b|答案",
     re.IGNORECASE,
+)
+
+
+_EVIDENCE = re.compile(
+    r"\s*(?:this|that|it|which|these|the) (?:\w+ ){0,2}(?:(?:can|could|may) be |is |are |was |were )(?:\w+ly )?"
+    r"(?:evident|indicat\w+|infer\w+|deduc\w+|determin\w+|observ\w+|evidenc\w+|support\w+|seen|shown|based on|clear from|apparent|because)\b"
+    r"|\s*(?:we|you|i) can (?:\w+ )?(?:tell|see|infer|determine|deduce)\b",
+    re.IGNORECASE,
+)
+_ANSWERED = re.compile(
+    r"\b(?:answer|(?:correct|right|best) (?:option|choice))(?: is|:)[^.\n]{0,40}$", re.IGNORECASE
 )
 
 
@@ -43,14 +54,12 @@ def described(words: Words, options: OptionSet, listing: bool) -> Reading:
         if place is not None:
             return word(options, frozenset({place}), None, "described")
     concluding = [one for one in affirmed if one.clause.concludes]
-    lead = None if listing else _at_the_head(words, options, affirmed)
+    lead = None if listing else _at_the_head(words, options, affirmed) or _stated(words, options, affirmed)
     if lead is not None and not (
-        concluding
-        and _FINALLY.search(
-            words.text, concluding[-1].clause.start - 60 if concluding[-1].clause.start > 60 else 0
-        )
+        concluding and _FINALLY.search(words.text, _near(words, concluding[-1].clause))
     ):
         return lead
+    concluding = [one for one in concluding if not _goes_on(words, one, affirmed)]
     if concluding:
         sentence = concluding[-1].clause.sentence
         drawn = [one for one in concluding if one.clause.sentence == sentence]
@@ -61,6 +70,34 @@ def described(words: Words, options: OptionSet, listing: bool) -> Reading:
     if listing:
         return UNREADABLE
     return _throughout(words, options, affirmed, denied)
+
+
+def _near(words: Words, clause: Clause) -> int:
+    """Where to look for what makes a clause the conclusion: a little before it, in its own sentence where that is not the
+    first."""
+    own = next(each.start for each in words.clauses if each.sentence == clause.sentence)
+    return max(clause.start - 60, own if clause.sentence else 0, 0)
+
+
+_LOOSELY = re.compile(
+    r"\b(?:suggest\w*|indicat\w*|overall|(?<=\w\s)finally|clearly|evidently|definitely|in the end|in fact)\b",
+    re.IGNORECASE,
+)
+
+
+def _goes_on(words: Words, one: Described, affirmed: list[Described]) -> bool:
+    """Whether only a word that may as well tell a story ("finally", "this indicates") makes a clause a conclusion, after
+    another option's very text."""
+    own = [each for each in words.clauses if each.sentence == one.clause.sentence]
+    part = words.text[own[0].start : one.clause.end]
+    if not _LOOSELY.search(part) or CONCLUDES.search(_LOOSELY.sub(" ", part)):
+        return False
+    return any(
+        other.named.exact
+        and other.clause.sentence < one.clause.sentence
+        and not other.named.options & one.named.options
+        for other in affirmed
+    )
 
 
 def _throughout(
@@ -110,6 +147,23 @@ def _at_the_head(words: Words, options: OptionSet, affirmed: list[Described]) ->
     if any(one.named.options != equal for one in same):
         return None
     return word(options, equal, (affirmed[0].named.start, affirmed[0].named.end), "head")
+
+
+def _stated(words: Words, options: OptionSet, affirmed: list[Described]) -> Reading | None:
+    """The option whose very text the first sentence has, where that calls it the answer or the second only gives reasons
+    for it: "It is a time-lapse. This is evident from ...". Reasons name other options as well."""
+    opening = [one for one in affirmed if one.clause.sentence == 0]
+    exact = {one.named.options for one in opening if one.named.exact}
+    if len(exact) != 1 or len(which := next(iter(exact))) != 1:
+        return None
+    if any(not one.named.options & which for one in opening):
+        return None
+    named = next(one.named for one in opening if one.named.exact)
+    second = next((clause for clause in words.clauses if clause.sentence == 1), None)
+    reasons = second is not None and _EVIDENCE.match(words.text, second.start)
+    if reasons or _ANSWERED.search(words.text[: named.start]):
+        return word(options, which, (named.start, named.end), "head")
+    return None
 
 
 def _agreed(found: list[Described], options: OptionSet, denied: frozenset[int], rule: str) -> Reading | None:

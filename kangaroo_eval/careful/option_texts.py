@@ -22,6 +22,15 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w\s]", " ", LABEL.sub("", text).lower()).split())
 
 
+def texts_of(options: Sequence[str]) -> list[str]:
+    """The options' very texts, but for case, spaces and a full stop at the end; without their letters where each has its
+    own. Signs stay: "-2" is not "2", nor "x < y" "x > y"."""
+    labels = [LABEL.match(option) for option in options]
+    lettered = "".join(found[0].strip(" ([)].:") if found else " " for found in labels) == letters_of(options)
+    bare = [LABEL.sub("", option) for option in options] if lettered else list(options)
+    return [" ".join(text.casefold().split()).rstrip(" .") for text in bare]
+
+
 UNKNOWN = re.compile(
     r"\b(?:can ?not|can't|could not|couldn't|unable to) (?:be |say|tell|determine|know|infer|decide|answer)"
     r"|\bnot (?:sure|enough|clear|possible|given|specified|mentioned|determinable)|\bunknown\b|\bdon't know\b|\bdo not know\b|\bunclear\b"

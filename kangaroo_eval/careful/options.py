@@ -63,6 +63,7 @@ class OptionSet:
         self.subjects = {text.lstrip()[:1] for text in texts if re.match(r"\s*[B-Z](?:\s|'s)", text)}
         self.han_yes_no = sum(core[:1] in (["是"], ["否"], ["不"], ["对"]) for core in self.cores) >= 2
         self.yes_no = sum(core[:1] in (["yes"], ["no"]) for core in self.cores) >= 2
+        self.verdicts = _verdicts(self.cores)
         self.phrases = ["\0" + "\0".join(core) + "\0" for core in self.cores]
         self._weigh(texts)
         self.amounts = Amounts(texts)
@@ -380,6 +381,19 @@ class OptionSet:
         if not fitting:
             fitting = frozenset(i for i, words in enumerate(self.minor) if stems & words)
         return Named(fitting, present[0].start, present[-1].end, False)
+
+
+def _verdicts(cores: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """The places of the options "yes" and "no", or "true" and "false", where there are both."""
+    places = [
+        [
+            i
+            for i, core in enumerate(cores)
+            if len(core) == 1 and core[0] in {each.stem for each in tokens(said)}
+        ]
+        for said in ("yes true", "no false")
+    ]
+    return (places[0][0], places[1][0]) if len(places[0]) == len(places[1]) == 1 else None
 
 
 def _particle(said: Sequence[Token], at: int) -> bool:

@@ -61,7 +61,7 @@ def _at_once(text: str, options: Sequence[str]) -> Reading | None:
 
 
 def _read_reply(text: str, options: OptionSet) -> Reading:
-    if is_failure(text):
+    if is_failure(text, options.texts):
         equal = options.equal_to(text)
         return (
             word(options, equal, None, "option_text")

@@ -11,6 +11,7 @@ import sys
 import unicodedata
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 
 LONGEST, KEPT = 12_000, 4_000
@@ -252,12 +253,24 @@ def may_have(text: str, hints: tuple[str, ...]) -> bool:
     return any(hint in low for hint in hints)
 
 
-def is_failure(text: str) -> bool:
-    """Whether this is what a server or a program wrote in place of a reply."""
+_ANSWERS = re.compile(
+    r"\s*[\"'(*]{0,3}[A-Z][).:]{1,2}\s+[A-Za-z]"
+    r"|[^\n]{0,200}\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is|:)\s{1,2}[\"'(*]{0,3}[A-Z](?![\w'])"
+)
+
+
+def is_failure(text: str, options: Sequence[str] = ()) -> bool:
+    """Whether this is what a server or a program wrote in place of a reply: it has the words of one, in places where no
+    option has them, and states no letter ("The answer is B. The truck is overloaded.")."""
     head = text[:3000]
-    return bool(
-        _FAILED_FIRST.match(text[:200]) or (may_have(head, _FAILURE_HINTS) and _FAILURES.search(head))
-    )
+    first = _FAILED_FIRST.match(text[:200])
+    if not first and not (may_have(head, _FAILURE_HINTS) and _FAILURES.search(head)):
+        return False
+    if _ANSWERS.match(head):
+        return False
+    own = " ".join(options).lower()
+    said = [found[0].lower() for found in _FAILURES.finditer(head)]
+    return bool(first) or not all(each in own for each in said)
 
 
 _NEXT = re.compile(

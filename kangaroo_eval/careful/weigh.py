@@ -85,7 +85,32 @@ _ALL_OF = re.compile(
 
 
 _RANKED = re.compile(r"(?<![\w'])([A-Z])(?: ?> ?[A-Z]){2,}(?![\w'])")
+_LISTED = re.compile(r"(?i:options?|choices?)?:?(?:[\W\d_]*(?<![^\W\d_])[A-Z](?![^\W\d_]))+[\W\d_]*")
+_MARKED = re.compile(r"(?:\s*[✅✔✓❌✗✘]\W{0,3}[A-Z]\b\W{0,2}?)+")
+_ORDERED = re.compile(r"[>→=✓✔✅❌✗✘]")
 _REPEATED = re.compile(r"[\W_]*([A-Z])(?:[\W_]+\1)*[\W_]*")
+
+
+def _letters_alone(core: str, start: int, options: OptionSet) -> Reading | None:
+    """A reply of letters and nothing else: one, one that is ticked off, or several, which choose nothing."""
+    if re.fullmatch(r"\W*([A-Za-z])\W*", core):
+        letter = re.sub(r"[\W_]", "", core).upper()
+        at = start + core.upper().find(letter)
+        return Reading(letter, "whole", (at, at + 1)) if letter in options.letters else UNREADABLE
+    repeated = _REPEATED.fullmatch(core[:400])
+    if repeated and repeated[1] in options.letters:
+        return Reading(repeated[1], "whole", (start + repeated.start(1), start + repeated.end(1)))
+    if len(core) > 400:
+        return None
+    if _MARKED.fullmatch(core):
+        good = re.findall(r"[✅✔✓]\W*([A-Z])", core)
+        if len(good) == 1 and good[0] in options.letters:
+            return Reading(good[0], "judged", (start + core.find(good[0]), start + core.find(good[0]) + 1))
+    if not _ORDERED.search(core) and _LISTED.fullmatch(core):
+        listed = frozenset(re.findall(r"(?<![^\W\d_])[A-Z](?![^\W\d_])", core))
+        if len(listed) > 1 and listed <= set(options.letters):
+            return both_of(options, listed, None) or Reading(None, "several", None)
+    return None
 
 
 def weigh(text: str, options: OptionSet) -> Reading:
@@ -96,13 +121,9 @@ def weigh(text: str, options: OptionSet) -> Reading:
     equal = options.equal_to(core) if core and len(core) < 600 and not labelled else frozenset()
     if len(equal) == 1 and not re.fullmatch(r"[A-Za-z]", core):
         return word(options, equal, (start, start + len(core)), "option_text")
-    if re.fullmatch(r"\W*([A-Za-z])\W*", core):
-        letter = re.sub(r"[\W_]", "", core).upper()
-        at = start + core.upper().find(letter)
-        return Reading(letter, "whole", (at, at + 1)) if letter in options.letters else UNREADABLE
-    repeated = _REPEATED.fullmatch(core[:400])
-    if repeated and repeated[1] in options.letters:
-        return Reading(repeated[1], "whole", (start + repeated.start(1), start + repeated.end(1)))
+    letters = _letters_alone(core, start, options)
+    if letters is not None:
+        return letters
     ranked = _RANKED.search(text)
     if ranked and ranked[1] in options.letters:
         return Reading(ranked[1], "ranked", ranked.span(1))
@@ -110,6 +131,14 @@ def weigh(text: str, options: OptionSet) -> Reading:
         reading = _yes_or_no(text, options)
         if reading is not None:
             return reading
+    reading = _weighed(text, options)
+    if options.verdicts is not None and reading.rule in ("unreadable", "eliminated"):
+        return _verdict_of(text, options) or reading
+    return reading
+
+
+def _weighed(text: str, options: OptionSet) -> Reading:
+    """Letters by what is said of them, and else words."""
     made = units(text, options)
     plainer = without_listing(text, options)
     said = said_of(plainer, _outside_phrases(plainer, mentions(plainer, options), options))
@@ -123,6 +152,28 @@ def weigh(text: str, options: OptionSet) -> Reading:
             spans = [(unit.start, unit.label_end) for unit in made if unit.option == option]
             return Reading(options.letters[option], "verdict", spans[-1] if spans else None)
     return _from_words(plainer, said, options, listing)
+
+
+_TRUE = re.compile(
+    r"\W*(?:yes|yeah|yep|true|correct|(?:it|this|that|the (?:statement|claim|description)) is (?:true|correct|right))\b",
+    re.IGNORECASE,
+)
+_FALSE = re.compile(
+    r"\W*(?:(?:no|nope)(?=\W*$|[^\w\s]|\s+(?:he|she|it|they|there|the|this|that|these|those|we|i)\b)"
+    r"|(?:(?:it|this|that|the (?:statement|claim|description)) is )?(?:false|incorrect|untrue|not (?:true|correct|right))\b)",
+    re.IGNORECASE,
+)
+_EITHER = tuple(re.compile(rf"\b(?:{said})\b", re.IGNORECASE) for said in ("yes|true", "no|false"))
+
+
+def _verdict_of(text: str, options: OptionSet) -> Reading | None:
+    """A yes or a no that begins the reply ("Yes he does", "It is false"), where these are options."""
+    assert options.verdicts is not None
+    for place, said in enumerate((_TRUE, _FALSE)):
+        found = said.match(text)
+        if found and not all(each.search(text) for each in _EITHER):
+            return word(options, frozenset({options.verdicts[place]}), found.span(), "yes_no")
+    return None
 
 
 _YES = re.compile(r"\W*(?:是的?|对的?|有的?|はい|네|예|oui|sí|ja|да|sim|sì)(?=\W|$)", re.IGNORECASE)
@@ -306,6 +357,8 @@ def _about_all(text: str, options: OptionSet, refused: bool, none: bool, words: 
         return Reading(None, "none_of_them", None) if not exact else None
     if _ALL_OF.search(text) and len(options.all) == 1:
         return word(options, frozenset(options.all), None, "all_of_them")
+    if _ALL_OF.fullmatch(text.strip(" \n.\"'")):
+        return Reading(None, "several", None)
     if refused and len(options.unknown) == 1 and not exact - set(options.unknown):
         return word(options, frozenset(options.unknown), None, "unknown")
     if (

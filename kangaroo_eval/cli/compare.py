@@ -39,20 +39,21 @@ def command(options: argparse.Namespace) -> int:
     elif not options.quiet:
         print(text)
     if options.json:
-        print(json.dumps(summary(found, 0)))
+        print(json.dumps(summary(found, 0, options.alpha)))
     sys.stdout.flush()
     return 0
 
 
-def summary(found: Any, code: int) -> dict[str, Any]:
-    """What `--json` prints: the second run's numbers as `run --json` has them (fractions), with the differences (points)."""
+def summary(found: Any, code: int, alpha: float) -> dict[str, Any]:
+    """What `--json` prints: the second run's numbers as fractions (of a judge's scale too), with the differences in points
+    and their intervals at 1 - alpha."""
     from kangaroo_eval.compare import Comparison
     from kangaroo_eval.sides import value
 
     assert isinstance(found, Comparison)
     tasks = {}
     for task in found.tasks:
-        low, high = task.careful.interval(0.05)
+        low, high = task.careful.interval(alpha)
         scores = {reader: value(task.new, reader) for reader in ("careful", "official")}
         tasks[task.name] = {
             **{reader: None if each is None else each / 100 for reader, each in scores.items()},
@@ -68,6 +69,7 @@ def summary(found: Any, code: int) -> dict[str, Any]:
         "exit": code,
         "run": None if path is None else str(path),
         "model": found.new.model,
+        "alpha": alpha,
         "tasks": tasks,
     }
 

@@ -55,7 +55,8 @@ def annotate(options: argparse.Namespace) -> int:
     from kangaroo_eval.train.curation.shots import Cut
     from kangaroo_eval.train.curation.sources import read_source
 
-    rows = read_source(user_path(options.source), user_path(options.root) if options.root else None)
+    root = user_path(options.root).absolute() if options.root else None
+    rows = read_source(user_path(options.source).absolute(), root)
     text, faces = ("" if name == "none" else name for name in (options.text, options.faces))
     stages: list[Stage] = [
         Probe(longest=options.longest),
@@ -135,6 +136,12 @@ def _chosen(options: argparse.Namespace, folder: Path) -> tuple[Selection, Prese
     benchmark: list[Row] = []
     for each in options.benchmark or ():
         benchmark += engine.read_all(user_path(each))
+    if blind := sum(row.get("error") is not None or not row.get("hashes") for row in benchmark):
+        print(
+            f"{PROGRAM}: {blind} of the benchmark's {len(benchmark)} rows cannot be looked for (unreadable): what they show "
+            "may be in what is kept",
+            file=sys.stderr,
+        )
     rows = list(engine.read_all(folder))
     measured = {name for row in rows for name in row.get("scores", {})}
     if missing := sorted({*bounds.least, *bounds.most} - measured - {"duration"}):

@@ -41,7 +41,11 @@ def command(options: argparse.Namespace) -> int:
         print(text_tables([table], columns=columns()))
     _files(options, verdict)
     if options.json:
-        print(json.dumps({**summary(found, verdict.exit_code), "outcome": verdict.outcome}))
+        print(
+            json.dumps(
+                {**summary(found, verdict.exit_code, 2 * verdict.rule.alpha), "outcome": verdict.outcome}
+            )
+        )
     return verdict.exit_code
 
 

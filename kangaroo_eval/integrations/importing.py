@@ -125,7 +125,12 @@ def _made(
         rows = {name: row for name, (_, row) in own.items()}
         annotated = Annotated([sample for sample, _ in own.values()], Path())
         text = labels.text_of(annotated.samples)
-        entry |= {"data": "real", "data_fingerprint": labels.fingerprint(text), "format": labels.FORM}
+        entry |= {
+            "data": "real",
+            "data_fingerprint": labels.fingerprint(text),
+            "questions": labels.questions_of(annotated.samples),
+            "format": labels.FORM,
+        }
         _say_what_is_carried(task, found, annotated.samples)
     else:
         annotated, rows = _annotated(task, parts, asked, ignore_unknown, entry)

@@ -3,6 +3,8 @@ video; without annotations the rows are the samples."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,6 +17,8 @@ from kangaroo_eval.integrations.benchmarks import CARRIED, own_id
 from kangaroo_eval.integrations.theirs import Part, Row
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Sample, Video
+
+log = logging.getLogger(__name__)
 
 _OPTION = re.compile(r"^[ \t]*\(?([A-Z])[).:][ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 _LETTER = re.compile(r"\(?([A-Z])(?:[).:]|\Z)")
@@ -139,10 +143,11 @@ def letter_of(label: str | None, choices: Sequence[str]) -> str | None:
     for any other. Texts come before numbers: of the options 3, 2 and 4 the label 3 is the first."""
     if label is None:
         return None
-    match = _LETTER.match(label.strip())
-    if match:
-        return match[1]
     letters, wanted = letters_of(choices), _plain(label)
+    match = _LETTER.match(label.strip())
+    # "J. K. Rowling" and "I" may be options, and of four J is none's letter.
+    if match and label.strip() not in choices and (match[1] in letters or not any(choices)):
+        return match[1]
     for told in ([_plain(_text_of(each)) for each in choices], [_number_of(each) for each in choices]):
         if wanted and wanted in told:
             return letters[told.index(wanted)]
@@ -180,6 +185,12 @@ def carried(task: Task, parts: Sequence[Part]) -> dict[str, tuple[Sample, Row]]:
     found: dict[str, tuple[Sample, Row]] = {}
     for part in parts:
         letters = max((len(letters_of(row.choices)) for row in part.rows), default=0)
+        if known is None and any(row.score is not None and not 0 <= row.score <= 1 for row in part.rows):
+            log.warning(
+                "%s: what was recorded of each answer is no share of a whole (0 to 1), so it is no score here",
+                task.name,
+            )
+            part = part._replace(rows=[dataclasses.replace(row, score=None) for row in part.rows])
         labels = [letter for row in part.rows if (letter := letter_of(row.target, row.choices))]
         letters = max(
             [letters, LEAST_OPTIONS, *("ABCDEFGHIJKLMNOPQRSTUVWXYZ".index(each) + 1 for each in labels)]

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -162,7 +162,8 @@ def _model(results: Mapping[str, Any], config: Mapping[str, Any], args: Mapping[
 
 
 def _part(name: str, file: Path, results: Mapping[str, Any]) -> Part:
-    rows = list(_rows(name, file))
+    higher = _mapping(_mapping(results.get("higher_is_better")).get(name))
+    rows = list(_rows(file, higher))
     if not rows:
         raise UserError(f"{file} holds no samples")
     counts = _mapping(_mapping(results.get("n-samples")).get(name))
@@ -183,12 +184,11 @@ def _part(name: str, file: Path, results: Mapping[str, Any]) -> Part:
     return Part(name, file, rows, asked if isinstance(asked, int) else None, metrics)
 
 
-def _rows(name: str, file: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text(file).split("\n"), 1):
-        if not line.strip():
-            continue
-        entry = _json(file, line, number)
-        where = f"{file}, line {number}"
+def _rows(file: Path, higher: Mapping[str, Any]) -> Iterator[Row]:
+    lines = [(number, line) for number, line in enumerate(_text(file).split("\n"), 1) if line.strip()]
+    entries = [(f"{file}, line {number}", _json(file, line, number)) for number, line in lines]
+    metric = _metric([entry for _, entry in entries if isinstance(entry, dict)], higher)
+    for where, entry in entries:
         if not isinstance(entry, dict):
             raise UserError(f"{where}: expected an object, found {type(entry).__name__}")
         for key in ("doc_id", "filtered_resps"):
@@ -196,15 +196,34 @@ def _rows(name: str, file: Path) -> Iterator[Row]:
                 raise UserError(
                     f"{where}: field {key!r} is missing (fields: {', '.join(entry) or 'none'}): is it a samples file?"
                 )
-        yield _row(where, entry)
+        yield _row(where, entry, metric)
 
 
-def _row(where: str, entry: Mapping[str, Any]) -> Row:
-    """One record. What a task recorded stands in the objects under the names of its metrics."""
+def _metric(entries: Sequence[Mapping[str, Any]], higher: Mapping[str, Any]) -> str | None:
+    """Of the metrics that are recorded as bare numbers the first that can be a score: better the higher, and 0 to 1 for
+    all answers."""
+    names = dict.fromkeys(
+        key
+        for entry in entries
+        for key, value in entry.items()
+        if key not in _BASIC and isinstance(value, bool | int | float)
+    )
+    for name in names:
+        values = [entry[name] for entry in entries if isinstance(entry.get(name), bool | int | float)]
+        if higher.get(name, True) is not False and all(0 <= value <= 1 for value in values):
+            return name
+    return None
+
+
+def _row(where: str, entry: Mapping[str, Any], metric: str | None) -> Row:
+    """One record. What a task recorded stands in the objects under the names of its metrics; `metric` is the one, recorded
+    as a bare number, that is its score."""
     details: dict[str, Any] = {}
     for key, value in entry.items():
-        if key not in _BASIC:
-            details |= value if isinstance(value, dict) else {"score": value}
+        if isinstance(value, dict) and key not in _BASIC:
+            details |= value
+    if metric is not None and metric in entry:
+        details["score"] = entry[metric]
     doc = _mapping(entry.get("doc"))
     target = label_of(details, entry.get("target"))
     submission = _mapping(entry.get("submission"))
@@ -285,4 +304,8 @@ def _score(details: Mapping[str, Any], answer: object, target: object) -> float 
         return float(verdict)
     if answer is None or target is None or not any(key in details for key in _LABELS):
         return None
-    return float(str(answer) == str(target))
+    # Only where a reading is a choice: of a caption, whose label an aggregation reads too, equality says nothing.
+    return float(str(answer) == str(target)) if _CHOICE.fullmatch(str(target).strip()) else None
+
+
+_CHOICE = re.compile(r"\(?[A-Za-z]\)?[.:]?|[-+]?\d+(?:\.\d+)?|yes|no|true|false", re.IGNORECASE)

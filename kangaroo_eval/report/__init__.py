@@ -3,13 +3,21 @@ video, no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kangaroo_eval.report.controls import controls
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
 from kangaroo_eval.report.recorded import recorded
-from kangaroo_eval.report.tables import Marked, Table, breakdowns, elsewhere, overview, published_tables
+from kangaroo_eval.report.tables import (
+    Marked,
+    Table,
+    breakdowns,
+    elsewhere,
+    overview,
+    published_tables,
+    run_names,
+)
 from kangaroo_eval.report.timing import timing
 
 _PLAIN = {BOLD: "*", UNDERLINE: "+", GREY: "-"}
@@ -32,8 +40,8 @@ def terminal(runs: Runs, *, columns: int | None = None) -> str:
     many = as_list(runs)
     marked = published_tables(many)
     tables = [*marked]
-    for run in many:
-        tables += [*elsewhere(run), *breakdowns(run, most=1), *controls(run), *recorded(run), *timing(run)]
+    for run, name in _named(many):
+        tables += [*elsewhere(run), *breakdowns(run, 1, name), *controls(run), *recorded(run), *timing(run)]
     tables += [overview(run) for run in many]
     parts: list[Table | str] = [*tables]
     if marked:
@@ -48,10 +56,9 @@ def markdown(runs: Runs) -> str:
     parts = ["# kangaroo-eval report", *(_markdown(overview(run)) for run in many), *map(_markdown, tables)]
     if tables:
         parts.append(_MARKDOWN_LEGEND)
-    for run in many:
-        parts += map(
-            _markdown, [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
-        )
+    for run, name in _named(many):
+        own = [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run, None, name), *timing(run)]
+        parts += map(_markdown, own)
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,9 +66,20 @@ def whole(runs: Runs) -> list[Table]:
     """Every table of a whole report, in order: overviews, the paper's three, those published elsewhere, breakdowns."""
     many = as_list(runs)
     tables = [overview(run) for run in many] + published_tables(many, whole=True)
-    for run in many:
-        tables += [*recorded(run), *controls(run), *elsewhere(run), *breakdowns(run), *timing(run)]
+    for run, name in _named(many):
+        tables += [
+            *recorded(run),
+            *controls(run),
+            *elsewhere(run),
+            *breakdowns(run, None, name),
+            *timing(run),
+        ]
     return tables
+
+
+def _named(runs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each run with the name that tells it from the others; "" where it is alone."""
+    return zip(runs, run_names(runs) if len(runs) > 1 else [""], strict=True)
 
 
 def text_tables(tables: Sequence[Table], *, columns: int | None = None) -> str:
@@ -107,9 +125,14 @@ def _markdown(table: Table) -> str:
     escaped = table._replace(
         rows=[[cell if isinstance(cell, Marked) else _safe(cell) for cell in row] for row in table.rows]
     )
-    notes: Sequence[str] = [f"- {note}" for note in table.notes]
+    notes: Sequence[str] = [f"- {_plain(note)}" for note in table.notes]
     grid = _grid(escaped, "pipe", style)
-    return "\n\n".join([f"## {table.title}", grid, *(["\n".join(notes)] if notes else [])])
+    return "\n\n".join([f"## {_plain(table.title)}", grid, *(["\n".join(notes)] if notes else [])])
+
+
+def _plain(text: str) -> str:
+    """A line that shows no picture, link or tag of another's making: what a model is called, or wrote."""
+    return text.replace("](", "]\\(").replace("<", "&lt;").replace("\n", " ")
 
 
 def _safe(text: str) -> str:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kangaroo_eval.predictions import no_formula
+
 FIELDS = (
     "run",
     "model",
@@ -75,6 +77,4 @@ def _lines(run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _text(text: object) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    said = str(text)
-    return f"'{said}" if said and said[0] in "=+-@\t\r" else said
+    return no_formula(str(text))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.errors import UserError, cannot_import
 from kangaroo_eval.report import published
+from kangaroo_eval.report.tables import run_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def _radar_values(runs: Sequence[Results]) -> tuple[list[str], dict[str, dict[st
     told = [name for name in lines if name != ours and 2 * len(lines[name]) >= len(axes)]
     peers = sorted(told, key=share, reverse=True)[:PEERS]
     chosen = {name: lines[name] for name in (ours, *peers)}
-    for run in runs:
+    for run, called in zip(runs, run_names(runs), strict=True):
         own = {}
         for task in run["tasks"].values():
             where = task["published"]
@@ -141,7 +142,7 @@ def _radar_values(runs: Sequence[Results]) -> tuple[list[str], dict[str, dict[st
             if where and where["comparable"] and where["column"] in axes and value is not None:
                 own[where["column"]] = value * (100 if task["scale"] == 1 else 1)
         if own:
-            chosen[f"{run['run']['model']} (official)"] = own
+            chosen[f"{called} (official)"] = own
     return axes, chosen
 
 
@@ -155,7 +156,8 @@ def bars(run: Results, name: str, tag: str) -> Figure:
         # A bar of height 0 would be a score.
         names.append(key if value is not None else f"{key} (no score)")
         heights.append(math.nan if value is None else factor * value)
-        errors.append(factor * NORMAL_95 * (error or 0.0))
+        # No bar for an error that is not known: one of length 0 would say that there is none.
+        errors.append(math.nan if error is None else factor * NORMAL_95 * error)
     figure, plot = _new(7.0, 1.2 + 0.28 * len(names))
     plot.barh(names, heights, xerr=errors, color=COLOURS[0], ecolor="#555555", capsize=2, height=0.7)
     plot.invert_yaxis()
@@ -169,22 +171,23 @@ def bars(run: Results, name: str, tag: str) -> Figure:
 
 
 def curve(points: Sequence[tuple[int, Results]], what: str) -> Figure:
-    """Every task's careful score over `what` (step or frames), with 95 % intervals."""
+    """Every task's careful score over `what` (step or frames), with 95 % intervals: a line for each task, kind of data and
+    model, whose steps are one model."""
     figure, plot = _new()
-    tasks = list(dict.fromkeys(name for _, run in points for name in run["tasks"]))
-    for number, name in enumerate(tasks):
-        known = []
-        for x, run in sorted(points, key=lambda point: point[0]):
-            task = run["tasks"].get(name)
-            if task and task["careful"]["value"] is not None:
-                factor = 100 / task["scale"]
-                error = factor * NORMAL_95 * (task["careful"]["stderr"] or 0.0)
-                known.append((x, factor * task["careful"]["value"], error))
-        if known:
-            xs, ys, errors = zip(*known, strict=True)
-            plot.errorbar(
-                xs, ys, errors, color=COLOURS[number % len(COLOURS)], marker="o", capsize=3, label=name
-            )
+    lines: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+    for x, run in sorted(points, key=lambda point: point[0]):
+        model = str(run["run"]["model"])
+        for task in run["tasks"].values():
+            if task["careful"]["value"] is not None:
+                factor, error = 100 / task["scale"], task["careful"]["stderr"]
+                spread = math.nan if error is None else factor * NORMAL_95 * error
+                key = (task["label"], _STEP.sub("", model) if what == "step" else model)
+                lines.setdefault(key, []).append((x, factor * task["careful"]["value"], spread))
+    models = {model for _, model in lines}
+    for number, ((label, model), known) in enumerate(lines.items()):
+        xs, ys, errors = zip(*known, strict=True)
+        name = f"{label}, {model}" if len(models) > 1 else label
+        plot.errorbar(xs, ys, errors, color=COLOURS[number % len(COLOURS)], marker="o", capsize=3, label=name)
     plot.set_xlabel(what)
     plot.set_ylabel("careful score in % of the best possible")
     plot.set_title(f"Score over {what}, 95 % intervals", fontsize=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -180,21 +181,38 @@ def _state_notes(task: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def breakdowns(results: Mapping[str, Any], most: int | None = None) -> list[Table]:
-    """One table for every tag of every task (with `most`, for the first tags only)."""
+def run_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each run is called where several stand together: its model, with its frames, and then its id, as far as these are
+    needed to tell it from the others."""
+    told = [dict(run["run"]) for run in runs]
+    names = [str(each["model"]) for each in told]
+    for extra in (lambda each: f", {each['frames']} frames", lambda each: f", {str(each['id'])[:8]}"):
+        again = {name for name, count in Counter(names).items() if count > 1}
+        names = [
+            name + extra(each) if name in again else name for name, each in zip(names, told, strict=True)
+        ]
+    return names
+
+
+def breakdowns(results: Mapping[str, Any], most: int | None = None, name: str = "") -> list[Table]:
+    """One table for every tag of every task (with `most`, for the first tags only). `name`: the run's, where there are
+    several."""
+    of = f" of {name}" if name else ""
     tables = []
     for task in results["tasks"].values():
         for tag, values in list(task["breakdown"].items())[:most]:
             scale, unit = task["scale"], _unit([task])
             rows = [
-                [name, shown(pair["official"], scale), shown(pair["careful"], scale), str(_count(pair))]
-                for name, pair in values.items()
+                [key, shown(pair["official"], scale), shown(pair["careful"], scale), str(_count(pair))]
+                for key, pair in values.items()
             ]
             if not rows:
                 continue
             header = [tag, f"official{unit}", f"careful{unit}", "n"]
             tables.append(
-                Table(f"{task['label']} by {tag}, coverage {100 * task['coverage']:.1f} %", header, rows, [])
+                Table(
+                    f"{task['label']}{of} by {tag}, coverage {100 * task['coverage']:.1f} %", header, rows, []
+                )
             )
     return tables
 
@@ -245,7 +263,7 @@ def _published(number: str, runs: Sequence[Mapping[str, Any]]) -> Table:
             cells.append(Marked(row[column], mark) if mark else row[column] or "-")
         rows.append(cells)
     notes, own = [], 0
-    for run in runs:
+    for run, name in zip(runs, run_names(runs), strict=True):
         tasks = [
             task
             for task in run["tasks"].values()
@@ -254,8 +272,10 @@ def _published(number: str, runs: Sequence[Mapping[str, Any]]) -> Table:
         comparable = [task for task in tasks if task["published"]["comparable"]]
         own += len(comparable)
         if comparable:
-            rows += [_own_row(run, comparable, table.columns, lead, each) for each in ("official", "careful")]
-        which = f" of {run['run']['model']}" if len(runs) > 1 else ""
+            rows += [
+                _own_row(run, name, comparable, table.columns, lead, each) for each in ("official", "careful")
+            ]
+        which = f" of {name}" if len(runs) > 1 else ""
         notes += [
             f"{task['label']}{which} is not in this table: {task['published']['why']}."
             for task in tasks
@@ -269,13 +289,14 @@ def _published(number: str, runs: Sequence[Mapping[str, Any]]) -> Table:
 
 def _own_row(
     results: Mapping[str, Any],
+    name: str,
     tasks: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
     lead: Sequence[str],
     reader: str,
 ) -> list[str]:
     run = results["run"]
-    cells = {"model": f"{run['model']} ({reader})", "size": "", "frames": str(run["frames"] or "")}
+    cells = {"model": f"{name} ({reader})", "size": "", "frames": str(run["frames"] or "")}
     own = {}
     for task in tasks:
         where = task["published"]

@@ -24,6 +24,7 @@ from kangaroo_eval.train.curation.instructions import (
     write_manifest,
 )
 from kangaroo_eval.train.curation.language import Lang
+from kangaroo_eval.train.curation.similarity import refine
 from kangaroo_eval.train.curation.writer import Writer, make_dialogues, merge_captions
 
 
@@ -69,8 +70,11 @@ def assemble_all(asked: Asked, out: Path) -> str:
         told += [f"{count:,} left out: {reason}" for reason, count in drops.most_common()]
     for each in asked.sets:
         converted = convert(each.name, each.file, named(each.videos))
-        examples += converted.examples
+        kept = [example for example in converted.examples if _worth(example, asked.threshold)]
+        examples += kept
         told.append(f"{each.name}: {converted.told()}")
+        if left := len(converted.examples) - len(kept):
+            told.append(f"{left:,} left out: captions that repeat themselves, or refuse")
     if asked.merge_by:
         wrote = merge_captions(examples, asked.merge_by)
         examples = wrote.examples
@@ -83,6 +87,11 @@ def assemble_all(asked: Asked, out: Path) -> str:
     rows_ = assemble(merged(examples, report, asked.rounds), report, shortest=asked.shortest)
     written = write_manifest(rows_, out)
     return "\n".join([*filter(None, told), report.told(), f"{written:,} rows: {out}"])
+
+
+def _worth(example: Example, threshold: float) -> bool:
+    """Whether Eq. 2 keeps a caption of the example, where it is one of captions."""
+    return not example.captions or any(verdict.kept for verdict in refine(example.captions, threshold))
 
 
 def _captioned(asked: Asked) -> Iterator[tuple[Path, list[Example], Counter[str]]]:

@@ -11,6 +11,7 @@ import base64
 import dataclasses
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,10 @@ class Caption:
     def _sum_up(self, name: str, seconds: float, told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         good = [each["text"] for each in told if each["outcome"] == "ok"]
         if len(good) < min(_FEWEST, len(told)):
-            return {"text": "", "outcome": "failed", "model": ""}
+            # Only a request that failed may be answered when it is asked again.
+            others = Counter(each["outcome"] for each in told if each["outcome"] != "ok")
+            outcome = "failed" if others["failed"] else others.most_common(1)[0][0]
+            return {"text": "", "outcome": outcome, "model": ""}
         server = self.summarisers[_drawn(f"{self.seed}/{name}/summariser", len(self.summarisers))]
         listed = "\n".join(f"{number}. {' '.join(text.split())}" for number, text in enumerate(good, 1))
         prompt = VIDEO[self.lang].filled(listed).replace("{seconds}", f"{seconds:.0f}")

@@ -242,7 +242,7 @@ def moviechat(record: Fields, videos: Videos) -> list[Example]:
 def videochatgpt(record: Fields, videos: Videos) -> list[Example]:
     """Video-ChatGPT, VideoInstruct100K.json: `q`, `a` and `video_id` ("v_k_ZXmr8pmrs"). Read: loaders of the file."""
     rounds, path = (Round(record.text("q"), record.text("a")),), _path(videos, record.text("video_id"))
-    return [_example(f"videochatgpt/{record.number}", path, "conversation", rounds=rounds)]
+    return [_example(f"videochatgpt/{record.file.stem}/{record.number}", path, "conversation", rounds=rounds)]
 
 
 def videochat(record: Fields, videos: Videos, source: str, task: Task = "conversation") -> list[Example]:
@@ -257,7 +257,11 @@ def videochat(record: Fields, videos: Videos, source: str, task: Task = "convers
     timed = "start" in record and "end" in record and not record.is_null("end")
     times = {key: record.seconds(key) for key in ("start", "end")} if timed else {}
     path, lang = _path(videos, record.text("video")), language(rounds[0].answer if rounds else "")
-    return [_example(f"{source}/{record.number}", path, task, rounds=rounds, lang=lang, **times)]
+    return [
+        _example(
+            f"{source}/{record.file.stem}/{record.number}", path, task, rounds=rounds, lang=lang, **times
+        )
+    ]
 
 
 def conversations(record: Fields, videos: Videos, source: str) -> list[Example]:
@@ -268,7 +272,11 @@ def conversations(record: Fields, videos: Videos, source: str) -> list[Example]:
     rounds, key = tuple(_dialogue(record)), "v_id" if "v_id" in record else "video"
     path = _path(videos, record.name(key))
     lang = language(rounds[0].answer)
-    return [_example(f"{source}/{record.number}", path, "conversation", rounds=rounds, lang=lang)]
+    return [
+        _example(
+            f"{source}/{record.file.stem}/{record.number}", path, "conversation", rounds=rounds, lang=lang
+        )
+    ]
 
 
 def _dialogue(record: Fields) -> list[Round]:

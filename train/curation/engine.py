@@ -139,6 +139,17 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", errors="backslashreplace").decode()
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is a shard's result, or a damaged one, and not a table of somebody's own."""
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        return _KEY.encode() in (pq.read_schema(path).metadata or {})
+    except (OSError, ArrowException):
+        return True
+
+
 def read(path: Path) -> list[Row]:
     """The rows of a result. DataError for what is none."""
     import pyarrow.parquet as pq
@@ -174,7 +185,11 @@ def run(
     parts = shards(rows, size)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for stale in set(out.glob("[0-9]*.parquet")) - {job.path(part) for part in parts}:
+        there = set(out.glob("[0-9]*.parquet"))
+        for found in sorted(there):
+            if not is_ours(found):
+                raise UserError(f"{found} was not made by a curation, and would be lost: give another --out")
+        for stale in there - {job.path(part) for part in parts}:
             stale.unlink()
         for half in out.glob(".*.part"):
             half.unlink()

@@ -74,26 +74,36 @@ class Index:
             raise UserError(f"{near} bits: give 0 to {_MOST_NEAR}, up to which the index misses none")
         self._near = near
         self._bands: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
+        self._sizes: dict[str, int] = {}
 
     def add(self, name: str, hashes: Iterable[str]) -> None:
         """Add a clip's frames."""
-        for found in filter(None, hashes):
+        kept = set(filter(None, hashes))
+        self._sizes[name] = len(kept)
+        for found in kept:
             for place, value in enumerate(bytes.fromhex(found)):
                 self._bands[place, value].add((name, found))
 
-    def matches(self, hashes: Mapping[str, Sequence[str]]) -> dict[str, float]:
-        """Clips in the index -> the share of these frames (plain or mirrored, whichever is more) that they hold."""
+    def matches(self, hashes: Mapping[str, Sequence[str]], *, either: bool = False) -> dict[str, float]:
+        """Clips in the index -> the share of these frames (plain or mirrored, whichever is more) that they hold; with `either`
+        the share of theirs that these hold, where that is more: of a long video and a clip of it only the clip's frames are
+        all in the other."""
         best: dict[str, float] = {}
         for way in ("plain", "mirrored"):
             frames = [each for each in hashes.get(way, ()) if each]
             counts: dict[str, int] = defaultdict(int)
+            theirs: dict[str, set[str]] = defaultdict(set)
             for found in frames:
-                for name in {
-                    name for name, other in self._near_ones(found) if distance(found, other) <= self._near
-                }:
+                near = {each for each in self._near_ones(found) if distance(found, each[1]) <= self._near}
+                for name in {name for name, _ in near}:
                     counts[name] += 1
+                for name, other in near:
+                    theirs[name].add(other)
             for name, count in counts.items():
-                best[name] = max(best.get(name, 0.0), count / len(frames))
+                share = count / len(frames)
+                if either:
+                    share = max(share, len(theirs[name]) / self._sizes[name])
+                best[name] = max(best.get(name, 0.0), share)
         return best
 
     def _near_ones(self, found: str) -> Iterator[tuple[str, str]]:
@@ -108,11 +118,12 @@ def contaminated(
     least: float = LEAST,
     near: int = NEAR,
 ) -> list[Match]:
-    """The rows that show what a benchmark's video shows: nothing that matches goes into training."""
+    """The rows that show what a benchmark's video shows, or a part of one: nothing that matches goes into training. The
+    benchmark's rows are best its shots, as `rows` are: of a whole long video too few frames are known."""
     index = Index(near)
     for row in benchmark:
         index.add(str(row["id"]), _plain(row))
-    return [match for row in rows if (match := _best(index, row, least)) is not None]
+    return [match for row in rows if (match := _best(index, row, least, either=True)) is not None]
 
 
 def duplicates(rows: Iterable[Mapping[str, object]], least: float = LEAST, near: int = NEAR) -> list[Match]:
@@ -134,11 +145,11 @@ def _plain(row: Mapping[str, object]) -> list[str]:
     return list(hashes["plain"]) if isinstance(hashes, Mapping) else []
 
 
-def _best(index: Index, row: Mapping[str, object], least: float) -> Match | None:
+def _best(index: Index, row: Mapping[str, object], least: float, *, either: bool = False) -> Match | None:
     hashes = row.get("hashes")
     if not isinstance(hashes, Mapping):
         return None
-    found = {name: share for name, share in index.matches(hashes).items() if share >= least}
+    found = {name: share for name, share in index.matches(hashes, either=either).items() if share >= least}
     if not found:
         return None
     other = min(found, key=lambda name: (-found[name], name))

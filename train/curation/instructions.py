@@ -207,7 +207,7 @@ def _said(example: Example, report: Report) -> tuple[list[Round], dict[str, Any]
         rounds = [Round(choice.prompt, choice.target)]
         mc = {"options": list(choice.options), "answer": choice.letter}
     elif example.segments:
-        rounds = [Round(instruct(example.task, lang, name), dense(example.segments, example.start or 0.0))]
+        rounds = [Round(instruct(example.task, lang, name), dense(example.segments))]
     elif example.captions:
         good = [each.strip() for each in example.captions if each.strip() and not is_refusal(each)]
         if not good:
@@ -235,12 +235,12 @@ def _good(example: Example, report: Report) -> list[Round]:
     return good
 
 
-def dense(segments: Sequence[Segment], begin: float = 0.0) -> str:
-    """A dense caption: a line for each segment, in order, with its seconds from `begin`, where the clip starts."""
+def dense(segments: Sequence[Segment]) -> str:
+    """A dense caption: a line for each segment, in order, with its seconds in the file, which are those that the network is
+    told of the frames, of a clip as well."""
     ordered = sorted(segments)
     return "\n".join(
-        f"{each.start - begin:.1f} - {each.end - begin:.1f} s: {' '.join(each.text.split())}"
-        for each in ordered
+        f"{each.start:.1f} - {each.end:.1f} s: {' '.join(each.text.split())}" for each in ordered
     )
 
 

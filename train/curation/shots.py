@@ -7,6 +7,7 @@ always the first of the new one.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ class Cut:
     least: float = 1.0
     most: float = 300.0
     name: ClassVar[str] = "cut"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def setup(self) -> None:
         """Load the detector of this process."""
@@ -64,8 +65,9 @@ class Cut:
                 "video": row["id"],
                 "shot": number,
                 "shots": len(bounds),
-                "start": round(start, 4),
-                "end": round(end, 4),
+                # Down, never up: a clip ends before the first frame that is at its end or later.
+                "start": math.floor(start * 1e4) / 1e4,
+                "end": math.floor(end * 1e4) / 1e4,
                 "duration": round(end - start, 3),
             }
             for number, (start, end) in enumerate(bounds)

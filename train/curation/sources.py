@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kangaroo_eval.errors import DataError
+from kangaroo_eval.errors import DataError, first_line
 from kangaroo_eval.rows import read_rows
+from kangaroo_eval.train.curation.records import records
 from kangaroo_eval.train.curation.stage import Row
 
 ENDINGS = frozenset(
@@ -56,6 +57,7 @@ def _leads_nowhere(path: Path) -> bool:
 
 def _listed(source: Path, root: Path, kind: Kind) -> Iterator[Row]:
     for number, record in enumerate(_records(source), 1):
+        _check(f"{source}, row {number}", record)
         name = next((found for key in kind.keys if (found := record.get(key))), None)
         if not isinstance(name, str):
             keys = " or ".join(map(repr, kind.keys[::-1]))
@@ -68,10 +70,44 @@ def _listed(source: Path, root: Path, kind: Kind) -> Iterator[Row]:
         }
 
 
+RESERVED = ("error", "spent", "scores", "details", "hashes", "captions")
+"""Keys that annotating writes itself."""
+
+
+def _check(where: str, record: Mapping[str, Any]) -> None:
+    """DataError for a row that could not be kept as it is, before hours are spent on its video."""
+    taken = [key for key in RESERVED if key in record]
+    if taken:
+        raise DataError(f"{where}: the key {taken[0]!r} is one that annotating writes: give it another name")
+    for key in ("start", "end", "duration"):
+        value = record.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise DataError(f"{where}: {key} {value!r} is no number of seconds")
+    try:
+        json.dumps(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{where}: {first_line(error)}: leave that column out of the list") from None
+
+
 def _records(source: Path) -> Iterator[Mapping[str, Any]]:
-    if source.suffix.lower() == ".csv":
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file)
+    if source.suffix.lower() != ".csv":
+        for row in read_rows(source):
+            yield row.values
         return
-    for row in read_rows(source):
-        yield row.values
+    for found in records(source):
+        if isinstance(found, DataError):
+            raise found
+        yield {
+            key: _number(value) if key in ("start", "end", "duration") else value
+            for key, value in found.values.items()
+        }
+
+
+def _number(text: object) -> object:
+    """What a .csv file has as text; None for nothing."""
+    if text == "":
+        return None
+    try:
+        return float(str(text))
+    except ValueError:
+        return text

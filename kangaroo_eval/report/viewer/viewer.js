@@ -77,17 +77,20 @@ const viewer = (() => {
 
   function bar(name, found, scale) {
     const row = make("div", null, { class: "bar" });
-    const known = found.value !== null, error = found.stderr ?? 0;
-    const text = !known ? "no score" : scale === 1
-      ? `${(100 * found.value).toFixed(1)} ± ${(100 * error).toFixed(1)} %` : `${found.value.toFixed(2)} ± ${error.toFixed(2)} of ${scale}`;
+    const known = found.value !== null, error = found.stderr, factor = scale === 1 ? 100 : 1, digits = scale === 1 ? 1 : 2;
+    const spread = error === null ? "" : ` ± ${(factor * error).toFixed(digits)}`;
+    const text = !known ? "no score" : `${(factor * found.value).toFixed(digits)}${spread} ${scale === 1 ? "%" : `of ${scale}`}`;
     const line = make("i", null, { "aria-hidden": "true" });
     if (known) {
       const share = (value) => `${Math.max(0, Math.min(100, (100 * value) / scale))}%`;
       const full = make("b"), reach = make("s");
       full.style.width = share(found.value);
-      reach.style.left = share(found.value - 1.96 * error);
-      reach.style.width = share(2 * 1.96 * error);
-      line.append(full, reach);
+      line.append(full);
+      if (error !== null) {
+        reach.style.left = share(found.value - 1.96 * error);
+        reach.style.width = share(2 * 1.96 * error);
+        line.append(reach);
+      }
     }
     row.append(make("span", name), line, make("span", `${text}, n=${found.n}`, { class: "number" }));
     return row;
@@ -114,10 +117,14 @@ const viewer = (() => {
     if ($("category").selectedIndex < 0) $("category").value = "";
   }
 
+  function full(row) {
+    return state.index.tasks[row[TASK]].scale;
+  }
+
   const KEEP = {
     "": () => true,
-    wrong: (row) => row[SCORE] !== null && row[SCORE] < 1,
-    right: (row) => row[SCORE] === 1,
+    wrong: (row) => row[SCORE] !== null && row[SCORE] < full(row),
+    right: (row) => row[SCORE] === full(row),
     unread: (row) => row[STATUS] === "ok" && row[READ] === null,
     differ: (row) => row[SCORE] !== null && row[OFFICIAL] !== row[SCORE],
     lost: (row) => row[BEFORE] !== null && row[SCORE] !== null && row[SCORE] < row[BEFORE],
@@ -161,7 +168,7 @@ const viewer = (() => {
   function verdict(row) {
     if (row[STATUS] !== "ok") return [row[STATUS], "soft"];
     if (row[SCORE] === null) return ["not scored", "soft"];
-    if (row[SCORE] === 1) return ["right", "right"];
+    if (row[SCORE] === full(row)) return ["right", "right"];
     return [row[READ] === null ? "unreadable" : row[SCORE] === 0 ? "wrong" : row[SCORE].toFixed(2), "wrong"];
   }
 
