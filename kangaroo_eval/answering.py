@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from kangaroo_eval import journal
 from kangaroo_eval.errors import RunFailed, UserError, one_line
 from kangaroo_eval.foreign import (
+    attribute,
     checked,
     checked_losses,
     kind_and_message,
@@ -36,6 +38,15 @@ UNSUPPORTED = "unsupported"
 _TAIL = 4
 FAILED = ("request_failed", "oom")
 """The statuses that are the model's failures, and not its video's."""
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget the local variables of all the calls that an error went through, and its causes."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class Progress(NamedTuple):
@@ -146,15 +157,21 @@ class Answering:
                     f"{self.model.name} failed without being asked anything: {one_line(error)}"
                 ) from error
             log.warning("%s failed on %d requests: %s", self.model.name, len(self.waiting), one_line(error))
-            self._ask_singly()
-            return False
-        self._stop_if_broken()
+            _let_go(error)
+        else:
+            self._stop_if_broken()
+            self._refuse_too_few()
+            return True
+        # Not where the error still is: what it holds of the batch may be the memory that the next one lacks.
+        self._ask_singly()
+        return False
+
+    def _refuse_too_few(self) -> None:
         if self.waiting:
             raise RunFailed(
                 f"{self.model.name} returned too few answers: {len(self.waiting)} requests got none, "
                 f"{next(iter(self.waiting))} among them. The answers so far are kept"
             )
-        return True
 
     def _stop_if_broken(self) -> None:
         """An error of our own, raised while the model was reading requests, must not pass for the model's; and that the
@@ -378,7 +395,8 @@ class Answering:
         self.file.append([line])
         self.done += 1
         self.answered += line["status"] == "ok"
-        if self.progress:
+        # A model that is interrupted and hands over what was answered by then must not be interrupted again.
+        if self.progress and not attribute(self.model, "handing_over", False):
             self.progress(Progress(self.plan.label, self.done, self.total, self.answered))
 
 

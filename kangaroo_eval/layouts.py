@@ -7,6 +7,7 @@ benchmark is in two places, and is read through a folder of links to both.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,6 +117,14 @@ def _bare(source: Source, folder: Path) -> bool:
     return all(entry in files for entry in folder.iterdir())
 
 
+def _led_to(link: Path) -> Path | None:
+    """Where a link leads; None for what is none, or is gone."""
+    try:
+        return Path(os.readlink(link))
+    except OSError:
+        return None
+
+
 def one_folder(pieces: Sequence[Piece], cache: Path, name: str) -> Path:
     """The benchmark as one folder: the only piece, or a folder called `name` of links to what is in them, earlier ones first.
     It is made in `cache`, and made anew where a link leads nowhere or something has come."""
@@ -131,10 +140,12 @@ def one_folder(pieces: Sequence[Piece], cache: Path, name: str) -> Path:
         for entry in sorted(piece.path.iterdir()):
             links.setdefault(entry.name, entry.absolute())
     for stale in folder.iterdir():
-        if stale.is_symlink() and links.get(stale.name) != Path(os.readlink(stale)):
-            stale.unlink()
+        if stale.is_symlink() and links.get(stale.name) != _led_to(stale):
+            stale.unlink(missing_ok=True)
     for entry_name, target in links.items():
         link = folder / entry_name
-        if not link.is_symlink():
-            link.symlink_to(target)
+        # Another run that begins at the same time makes the same ones.
+        with contextlib.suppress(FileExistsError):
+            if not link.is_symlink():
+                link.symlink_to(target)
     return folder

@@ -180,6 +180,21 @@ def _answer_and_score(
     old = None if config.fresh else directory.record()
     _refuse_other_protocol(directory.path, old, protocol(config, plans, None))
     judges = _judges(config, plans)
+    with contextlib.ExitStack() as open_ones:
+        for endpoint in judges.values():
+            open_ones.callback(endpoint.close)
+        return _answer_with(directory, config, plans, model, judges, old, progress)
+
+
+def _answer_with(  # noqa: PLR0913
+    directory: RunDir,
+    config: RunConfig,
+    plans: Sequence[TaskPlan],
+    model: Model | None,
+    judges: Mapping[str, Endpoint],
+    old: Mapping[str, Any] | None,
+    progress: Callable[[Progress], None] | None,
+) -> dict[str, Any]:
     with loaded(config, model) as answers:
         record = _prepare(directory, config, plans, answers, old)
         try:
@@ -198,8 +213,8 @@ def _answer_and_score(
             _write_last(directory, record)
     for plan in plans:
         if plan.task.name in judges:
-            with contextlib.closing(judges[plan.task.name]) as endpoint:
-                judge.judge_answers(directory, plan.task, plan.everything, endpoint, _bar(plan, progress))
+            endpoint = judges[plan.task.name]
+            judge.judge_answers(directory, plan.task, plan.everything, endpoint, _bar(plan, progress))
     record["finished"] = journal.now()
     directory.write_record(record)
     for plan in plans:

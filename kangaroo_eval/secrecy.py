@@ -9,9 +9,16 @@ from typing import Any
 MASK = "[not written down]"
 _NAME = (
     r"(?:(?:[\w-]*[_-])?(?:(?:api|access|private|secret)[_-]?key|secret|passw(?:or)?d|passphrase|pwd|credentials?)"
-    r"|(?:proxy-)?authorization|auth|bearer|signature|key"
-    r"|(?:[\w-]*(?:api|access|auth|bearer|hf|id|refresh|session)[_-])?token)"
+    r"|(?:proxy-)?authorization|auth|bearer|signature|key|cookie|jwt"
+    r"|(?!(?:public|cache|sort|primary|foreign|video|image|prompt|answer)[_-])[\w-]*[_-]key|(?-i:[a-z]+(?:Key|Token|Secret))"
+    # Of a tokenizer and a template, and no secret.
+    r"|(?!(?:[\w-]*[_-])?(?:pad|eos|bos|unk|sep|cls|mask|image|video|audio|vision|begin|end|start|stop|new|next|special|first"
+    r"|last|visual|frame|boi|eoi|think|tool|object|ref)[_-]token)(?:[\w-]*[_-])?token)"
 )
+_VALUE = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}|xox[abprs]-[\w-]{10,})"
+)
+"""How the keys of some services begin, under whatever name."""
 _SECRET = re.compile(_NAME, re.IGNORECASE)
 _GIVEN = re.compile(rf"(?<![\w-])({_NAME}\s*=\s*)[^,]+", re.IGNORECASE)
 
@@ -24,9 +31,11 @@ def masked(values: Mapping[str, Any]) -> dict[str, Any]:
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return masked(value)
+    if isinstance(value, str):
+        return _VALUE.sub(MASK, value)
     return [_masked(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def masked_words(words: tuple[str, ...]) -> list[str]:
     """A command line without the values of such names: `api_key=...` within any word."""
-    return [_GIVEN.sub(rf"\1{MASK}", word) for word in words]
+    return [_VALUE.sub(MASK, _GIVEN.sub(rf"\1{MASK}", word)) for word in words]

@@ -142,7 +142,8 @@ def evaluate(
             series.failed.pop(folder, None)
         except UserError as error:
             log.warning("%s: %s", folder, one_line(error))
-            series.failed[folder] = error
+            # Not the error itself: its traceback holds the model, with all weights, for as long as the series goes on.
+            series.failed[folder] = type(error)(str(error))
         series.write()
         yield folder
 

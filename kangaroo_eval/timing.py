@@ -38,20 +38,20 @@ class Spent:
 
 
 def measure(lines: Iterable[Mapping[str, Any]]) -> Spent:
-    """The sums over the lines of a task's journal. What was spent on a video stands in the line of each of its questions, which
-    follow each other, and counts once."""
+    """The sums over the lines of a task's journal. What was spent on a video stands in the line of each of its questions, of
+    which those of other videos may come in between, and counts once."""
     spent = Spent()
-    before = None
+    known = set()
     for line in lines:
         decode = line.get("decode_seconds")
         if decode is not None:
             video = (line.get("video"), decode, line.get("wait_seconds"))
-            if video != before:
+            if video not in known:
                 spent.videos += 1
                 spent.stored += bool(line.get("frames_stored"))
                 spent.decode += decode
                 spent.wait += line.get("wait_seconds") or 0.0
-            before = video
+            known.add(video)
         if line.get("seconds") is not None:
             spent.answers += 1
             spent.model += line["seconds"]

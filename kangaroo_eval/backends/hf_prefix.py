@@ -43,6 +43,8 @@ class Prefix:
         known = inspect.signature(network.forward).parameters
         # What transformers calls it depends on its version.
         self._name = "cache" if "cache" in known else "past_key_values"
+        # No token of the prefix is followed by an answer: logits of all of them may not fit beside 64 frames.
+        self._short = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
         self.forget()
 
     def forget(self) -> None:
@@ -95,7 +97,7 @@ class Prefix:
         if self._kept is None or not equal(self._kept[0], begun):
             self.forget()
             cache = DynamicCache(config=self.network.config.get_text_config())
-            self.network(**begun, **{self._name: cache}, use_cache=True)
+            self.network(**begun, **{self._name: cache}, **self._short, use_cache=True)
             self._kept = begun, cache
         rest = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
         return {**rest, self._name: copy.deepcopy(self._kept[1])}

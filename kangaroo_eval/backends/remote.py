@@ -81,6 +81,7 @@ class ChatServer:
         self.endpoint = endpoint
         self.options = options
         self.seed = seed
+        self.handing_over = False
         self._served_by: dict[str, None] = {}
         self._echoes = Echoes()
         self._before: Usage | None = None  # of earlier calls of this run
@@ -181,6 +182,7 @@ class ChatServer:
         flight: _Flight = {}
         done: SimpleQueue[Future[Reply | Failed]] = SimpleQueue()
         more = True
+        self.handing_over = False
         try:
             while more or flight:
                 if self.endpoint.refusal is not None:
@@ -194,6 +196,7 @@ class ChatServer:
                     more = self._ask_next(stream, flight, done)
                 except BaseException:
                     # Ctrl-C while the next video is decoded, say: what was answered meanwhile is paid for.
+                    self.handing_over = True
                     while not done.empty():
                         yield from self._told(flight, done.get())
                     raise

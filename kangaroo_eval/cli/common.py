@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import logging
@@ -81,7 +82,9 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(f"{self._program}: {record.getMessage()}", file=sys.stderr)
+        # Where nobody reads what is said, the work goes on.
+        with contextlib.suppress(OSError):
+            tqdm.write(f"{self._program}: {record.getMessage()}", file=sys.stderr)
 
 
 def _log(options: argparse.Namespace) -> None:

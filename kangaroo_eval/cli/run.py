@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import cache_dir, columns, data_root, judge, pairs, split
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import RunFailed, UserError
 from kangaroo_eval.plan import RunConfig, frames_of, make_plan, missing_hints
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 def command(options: argparse.Namespace) -> int:
     """Run, print the tables, return the exit code."""
+    if options.dry_run and options.dry_run not in ("list", "measure"):
+        raise UserError(f"--dry-run {options.dry_run!r}: give nothing, or measure")
     if options.checkpoints:
         from kangaroo_eval.cli import series
 
@@ -37,6 +40,7 @@ def command(options: argparse.Namespace) -> int:
     from kangaroo_eval.runner import run
 
     show = not options.quiet
+    options.exit_code = RunFailed.exit_code
     with Bars(options) as tell:
         results = run(config, progress=tell)
     options.exit_code = results.exit_code
@@ -114,7 +118,12 @@ def ids(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     file = Path(text)
-    if not file.is_file():
+    try:
+        there = file.is_file()
+    except (OSError, ValueError):
+        # Many ids are longer than a file's name may be.
+        there = False
+    if not there:
         return split([text])
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
@@ -143,8 +152,6 @@ def _batch(text: str) -> int | None:
 
 def _dry_run(config: RunConfig, options: argparse.Namespace) -> int:
     """What the run would do and, if asked, what it would take, which is also left in its directory."""
-    if options.dry_run not in ("list", "measure"):
-        raise UserError(f"--dry-run {options.dry_run!r}: give nothing, or measure")
     print(dry_run(config), flush=True)
     if options.dry_run == "measure":
         from kangaroo_eval.forecast import forecast
@@ -190,18 +197,24 @@ class Bars:
         self._bar: Any = None
         self._task = ""
         self._done = 0
+        self._read = True
 
     def __enter__(self) -> Callable[[Progress], None]:
         return self._told
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()
 
     def _told(self, progress: Progress) -> None:
         self._options.interruption.check()
-        if not self._options.quiet:
-            self._draw(progress)
+        if not self._options.quiet and self._read:
+            try:
+                self._draw(progress)
+            except OSError:
+                # Nobody reads the bar any more, and it would pass for the model's failure.
+                self._read = False
 
     def _draw(self, progress: Progress) -> None:
         from tqdm import tqdm

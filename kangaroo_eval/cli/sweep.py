@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kangaroo_eval.cli.common import columns
+from kangaroo_eval.errors import UserError
 from kangaroo_eval.plan import RunConfig
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def command(options: argparse.Namespace) -> int:
     counts = options.frames
     options.frames = None
     config = make_config(options)
+    if options.dry_run == "measure":
+        raise UserError(
+            f"--dry-run measure measures one number of frames: give one of --frames {','.join(map(str, counts))}"
+        )
     if options.dry_run:
         for count in counts:
             print(dry_run(dataclasses.replace(config, frames=count)))

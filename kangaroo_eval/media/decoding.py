@@ -129,7 +129,8 @@ def _decode_tasks(path: str, index: Index, tasks: list[Task], threads: int, canv
 
 def _decode_task(reader: Reader, index: Index, task: Task) -> Outcome:
     """Decode one task; where frames fail to come out although no packet is bad, its keyframe was none to
-    start from (a recovery point that takes several frames), so start one keyframe earlier and skip nothing."""
+    start from (a recovery point that takes several frames), so start one keyframe earlier and skip nothing. InexactSeek where
+    that is not early enough: recovery may take longer than from one keyframe to the next."""
     outcome = reader.run(task)
     missing = task.wanted - outcome.seen
     if not missing or outcome.bad:
@@ -137,6 +138,8 @@ def _decode_task(reader: Reader, index: Index, task: Task) -> Outcome:
     earlier = np.unique(index.start)
     start = int(earlier[max(0, int(np.searchsorted(earlier, task.first)) - 1)])
     outcome.add(reader.run(Task(start, task.last, frozenset(missing)), skip=False))
+    if task.wanted - outcome.seen and not outcome.bad:
+        raise InexactSeek
     return outcome
 
 

@@ -7,7 +7,9 @@ times by one decode pass.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -24,6 +26,7 @@ from kangaroo_eval.media.failures import told_as_media_error
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -31,6 +34,8 @@ _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _SEEKABLE = {_MP4, "matroska,webm"}
 # Packets to try for a first frame: more than any decoder holds back.
 _TRIES = 200
+# Packets that tell whether each is a frame, and those too few to tell.
+_SOME, _FEW = 24, 4
 _Ints = NDArray[np.int64]
 
 
@@ -63,6 +68,10 @@ class Index:
     absent: int = 0
 
 
+class _ByFields(Exception):
+    """Packets that tell of no frames: two fields make one, in packets of their own, or they have no times."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Packets:
     """What was learnt of each packet, in decode order. `end` bounds the last frame (None: its duration)."""
@@ -78,19 +87,26 @@ class _Packets:
 def read(path: str) -> Index:
     """Index a video file. MissingVideo or MediaError, naming file and reason, where that cannot be done."""
     with told_as_media_error(path):
-        container, stream = open_video(path, raw=True)
-        with container:
-            packets = _tabled(path, container, stream) if container.format.name == _MP4 else None
-            if packets is not None:
-                return _index(path, container, stream, packets, raw=True)
-        container, stream = open_video(path)
-        with container:
-            packets = _demuxed(container, stream)
-            if packets is not None:
-                return _index(path, container, stream, packets, raw=False)
+        with contextlib.suppress(_ByFields):
+            return _by_packets(path)
         container, stream = open_video(path)
         with container:
             return _decoded(path, container, stream)
+
+
+def _by_packets(path: str) -> Index:
+    """Index the packets. `_ByFields` where a packet is no frame, or has no time of its own."""
+    container, stream = open_video(path, raw=True)
+    with container:
+        packets = _tabled(path, container, stream) if container.format.name == _MP4 else None
+        if packets is not None:
+            return _index(path, container, stream, packets, raw=True)
+    container, stream = open_video(path)
+    with container:
+        packets = _demuxed(container, stream)
+        if packets is None:
+            raise _ByFields
+        return _index(path, container, stream, packets, raw=False)
 
 
 def _tabled(path: str, container: InputContainer, stream: VideoStream) -> _Packets | None:
@@ -228,21 +244,43 @@ def _rate(times: NDArray[np.float64], last: float, nominal: Fraction | None) -> 
 
 
 def _shape(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
-    """Width and height of an upright frame, by the first that decodes: only frames tell their rotation."""
+    """Width and height of an upright frame as it is to be seen, by the first that decodes: only frames tell their rotation.
+    `_ByFields` where two packets make a frame."""
     width, height, turn = stream.codec_context.width, stream.codec_context.height, Orientation()
     stream.codec_context.thread_count = 1
     container.seek(0 if stream.start_time is None else stream.start_time, stream=stream)
-    for packet in islice(container.demux(stream), _TRIES):
+    packets = islice((packet for packet in container.demux(stream) if packet.size), _TRIES)
+    for fed, packet in enumerate(packets, 1):
         try:
-            frames = stream.codec_context.decode(packet if packet.size else None)
+            frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
             continue
         if frames:
             width, height, turn = frames[0].width, frames[0].height, orientation(frames[0])
+            if frames[0].interlaced_frame and _are_fields(stream, packets, fed, len(frames)):
+                raise _ByFields
             break
     if not (width and height):
         raise ValueError("nothing in it can be decoded")
+    width = _as_seen(width, stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio)
     return (height, width) if turn.transpose else (width, height)
+
+
+def _are_fields(stream: VideoStream, packets: Iterator[Packet[VideoStream]], fed: int, out: int) -> bool:
+    """Whether interlaced pictures come in packets of one field each: of `fed` packets and some more far fewer frames come
+    out."""
+    for packet in islice(packets, _SOME):
+        fed += 1
+        with contextlib.suppress(av.FFmpegError):
+            out += len(stream.codec_context.decode(packet))
+    with contextlib.suppress(av.FFmpegError):
+        out += len(stream.codec_context.decode(None))
+    return fed > _FEW and out <= 0.7 * fed
+
+
+def _as_seen(width: int, pixel: Fraction | None) -> int:
+    """A width in square pixels; nothing is known of most files, and nonsense in some."""
+    return round(width * pixel) if pixel and Fraction(1, 4) <= pixel <= 4 else width
 
 
 def _decoded(path: str, container: InputContainer, stream: VideoStream) -> Index:
@@ -259,9 +297,8 @@ def _decoded(path: str, container: InputContainer, stream: VideoStream) -> Index
         for frame in frames:
             starts.append(len(pts) if frame.key_frame or not pts else starts[-1])
             pts.append(frame.pts)
-            upright = (
-                (frame.height, frame.width) if orientation(frame).transpose else (frame.width, frame.height)
-            )
+            wide = _as_seen(frame.width, stream.sample_aspect_ratio)
+            upright = (frame.height, wide) if orientation(frame).transpose else (wide, frame.height)
             shape = shape if pts[1:] else upright
     if not pts:
         raise MediaError(f"{path}: nothing in it can be decoded")

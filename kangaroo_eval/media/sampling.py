@@ -111,10 +111,13 @@ def indices(name: str, total: int, n: int) -> tuple[int, ...]:
     return sampler(name)(total, n)
 
 
-def by_rate(times: Sequence[float], rate: float, max_frames: int | None) -> tuple[int, ...]:
+def by_rate(
+    times: Sequence[float], rate: float, max_frames: int | None, end: float | None = None
+) -> tuple[int, ...]:
     """The frames on screen at the moments 0, 1/rate, 2/rate, ... seconds after the first of `times`.
 
-    `times` are the sorted times in seconds of all frames, `rate` is in frames a second. A frame that is on
+    `times` are the sorted times in seconds of all frames, `end` is when the last one goes (None: at once), `rate` is in
+    frames a second. A frame that is on
     screen at several moments is taken once. Where that is more than `max_frames` (None: no cap), the centres
     of `max_frames` equal segments of the list are kept: still whole multiples of 1/rate, still spread evenly.
     ValueError for a rate that is not positive, a cap below 1, or no times.
@@ -122,11 +125,12 @@ def by_rate(times: Sequence[float], rate: float, max_frames: int | None) -> tupl
     if not len(times) or not rate > 0 or (max_frames is not None and max_frames < 1):
         raise ValueError(f"no frames at rate {rate} with at most {max_frames} of {len(times)}")
     origin = float(times[0])
+    gone = times[-1] + 2 * _SLACK if end is None else max(end, times[-1] + 2 * _SLACK)
     shown = []
     for index, time in enumerate(times):
         # The first moment at which this frame can be on screen, and when the next frame takes its place.
         moment = math.ceil((time - origin - _SLACK) * rate) / rate
-        until = times[index + 1] - origin - _SLACK if index + 1 < len(times) else time - origin + _SLACK
+        until = (times[index + 1] if index + 1 < len(times) else gone) - origin - _SLACK
         if moment < until:
             shown.append(index)
     if max_frames is None or len(shown) <= max_frames:

@@ -93,7 +93,8 @@ def select(info: Info, spec: FrameSpec, video: Video) -> Selection:
 
 def _select(info: Info, spec: FrameSpec, video: Video) -> Selection:
     if spec.fps is not None:
-        return Selection(info, sampling.by_rate(info.times.tolist(), spec.fps, spec.max_frames))
+        end = float(info.times[0]) + info.duration
+        return Selection(info, sampling.by_rate(info.times.tolist(), spec.fps, spec.max_frames, end))
     assert spec.frames is not None  # FrameSpec holds one of the two
     if spec.sampler == "mvbench":
         return _mvbench(info.whole or info, spec.frames, video)

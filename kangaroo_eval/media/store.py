@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised whenever what is stored for the same key becomes something else."""
 GB = 10**9
 EXACT, NEAR = "exact", "near"
@@ -96,7 +96,6 @@ class Store:
         path = self.path(key)
         try:
             found = unpacked(path.read_bytes())
-            os.utime(path)
         except OSError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -104,12 +103,18 @@ class Store:
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
+        with contextlib.suppress(OSError):
+            # Another's store can be read, though what was read last cannot be noted in it.
+            os.utime(path)
         return found
 
     def write(self, key: str, kept: Stored) -> Stored:
-        """Keep the frames; gives them as a later `read` will. A store that is full or cannot be written to costs no run: it is
+        """Keep the frames; gives them as a later `read` will. Those of a damaged file are not kept: mended, it may look the same
+        at the places that a key reads. A store that is full or cannot be written to costs no run: it is
         told, and nothing is kept."""
         data = packed(kept, self.form)
+        if kept.frames.repeated or kept.frames.absent:
+            return kept if self.form == EXACT else unpacked(data)
         path = self.path(key)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
