@@ -308,3 +308,74 @@ def test_hostile_names_stay_text(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::")]
     assert len(lines) == 1
     ElementTree.parse(tmp_path / "x.xml")
+
+
+def test_a_judges_scale_counts_as_a_whole(tmp_path, capsys):
+    """Half a point of three is 17 points of a hundred, and 0.005 of three no regression."""
+    before = make_run(tmp_path / "before", [3, 2, 1, 0] * 45, task="mmbench_video", each=3)
+    after = make_run(tmp_path / "after", [3, 2, 1, 0] * 45, task="mmbench_video", each=3)
+    for path, off in ((before, 0.0), (after, 0.015)):
+        file = path / "mmbench_video.scores.jsonl"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in lines:
+            line["careful"]["score"] = max(0.0, line["careful"]["score"] - off)
+            line["official"]["score"] = line["careful"]["score"]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    side = read_side(before)
+    assert max(each.careful for each in side.tasks["mmbench_video"].samples.values()) == 1.0
+    assert called("compare", before, after, "--json") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["tasks"]["mmbench_video"]
+    assert -0.5 < told["difference"] < -0.3 and told["careful"] < 1
+    base = tmp_path / "base.json"
+    assert called("gate", before, "--baseline", base, "--accept") == 0
+    assert called("gate", after, "--baseline", base) == 0
+    # An earlier version's baseline has the judge's own numbers.
+    old = json.loads(base.read_text())
+    entry = old["tasks"]["mmbench_video"]
+    del entry["unit"]
+    for reader in ("scores", "official"):
+        entry[reader] = {key: 3 * value for key, value in entry[reader].items()}
+    base.write_text(json.dumps(old))
+    assert called("gate", after, "--baseline", base) == 0
+
+
+def changed(run, change):
+    record = json.loads((run / "run.json").read_text())
+    change(record)
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def test_a_model_that_ranks_is_compared_with_one_that_does_not(runs, tmp_path, capsys):
+    before, after = runs
+    changed(before, lambda record: record["protocol"].update(ranks_choices=False))
+    changed(after, lambda record: record["protocol"].update(ranks_choices=True))
+    assert called("compare", before, after) == 0
+    # Of SEED-Bench the official score is that of a ranking.
+    one, two = (make_run(tmp_path / name, [1, 0] * 60, task="seedbench") for name in ("one", "two"))
+    changed(one, lambda record: record["protocol"].update(ranks_choices=False))
+    changed(two, lambda record: record["protocol"].update(ranks_choices=True))
+    assert called("compare", one, two) == 5
+    assert "ranks_choices" in capsys.readouterr().err
+
+
+def test_what_another_harness_said_of_answers_is_not_what_was_asked(runs, capsys):
+    """Two imports of one benchmark differ in the score that was recorded, and in the file that it came from."""
+    for run, value, root in zip(runs, (50.0, 60.0), ("a", "b"), strict=True):
+        own = {"recorded": {"metrics": {"m": value}}, "data_root": root, "gold": root, "format": "jsonl"}
+        own |= {"data_fingerprint": f"of {root}, with its answers", "questions": "the same"}
+        changed(run, lambda record, own=own: record["protocol"]["tasks"]["videomme"].update(own))
+    assert called("compare", *runs) == 0
+    changed(runs[1], lambda record: record["protocol"]["tasks"]["videomme"].update(questions="others"))
+    assert called("compare", *runs) == 5
+    assert "questions: the same -> others" in capsys.readouterr().err
+
+
+def test_json_has_the_interval_that_was_asked_for(runs, capsys):
+    widths = []
+    for alpha in ("0.05", "0.5"):
+        assert called("compare", *runs, "--json", "-q", "--alpha", alpha) == 0
+        found = json.loads(capsys.readouterr().out)
+        low, high = found["tasks"]["videomme"]["interval"]
+        widths.append(high - low)
+        assert found["alpha"] == float(alpha)
+    assert widths[1] < 0.5 * widths[0]

@@ -290,3 +290,34 @@ def test_tempcompass_careful_caption_answer_knows_the_options():
         "Answer: passing a basketball", "C. passing a basketball", options
     )
     assert read == (1, "C")
+
+
+@pytest.mark.parametrize(
+    ("said", "rating"),
+    [
+        ("I give it a 2", 2),
+        ("Answer: 2", 2),
+        ("The answer is 2.", 2),
+        ("Similarity: 2", 2),
+        ("I would rate this a 2.", 2),
+        ("Rating (0-3): 2", 2),
+        ("<think>3? no</think>2", 2),
+        ("２", 2),
+        ("Rating：2", 2),
+        ("I cannot give it a rating", None),
+    ],
+)
+def test_a_judges_rating_is_read_however_it_is_put(said, rating):
+    assert verdicts.mmbench_video_strict(said) == rating
+
+
+def test_half_right_is_neither():
+    assert verdicts.tempcompass_rating_careful("Partially correct") is None
+    assert verdicts.tempcompass_rating_careful("<think>incorrect?</think>Correct.") == 1
+
+
+def test_numbers_that_no_mean_survives_are_none():
+    assert verdicts.mmbench_video("3" * 400) == -1
+    assert verdicts.mlvu_scores("{'a': nan, 'b': 4, 'c': 4}", ("a", "b")) is None
+    assert verdicts.mlvu_scores("{'a': 1e999, 'b': 4, 'c': 4}", ("a", "b")) is None
+    assert verdicts.mlvu_scores("{'a': 3, 'b': 4, 'c': 4}", ("a", "b")) == [3.0, 4.0]

@@ -309,7 +309,8 @@ def _decoded(path: str, container: InputContainer, stream: VideoStream) -> Index
         times = np.array([float((time - known[0]) * unit) for time in known])
     else:
         times = np.arange(len(pts)) / float(rate)
-    fps, duration = _rate(times, float(1 / rate), rate)
+    # Of pictures in two fields the stream tells how many fields a second there are.
+    fps, duration = _rate(times, 0.0, rate)
     frames_out = np.arange(len(pts))
     return Index(
         pts=frames_out,

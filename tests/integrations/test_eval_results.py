@@ -97,3 +97,24 @@ def test_wrong_use_is_one_line(whole, capsys):
     assert "give a run directory" in refused(capsys, 1, "export", ".", "--format", "eval-results")
     Path("out/results.json").unlink()
     assert "makes it anew" in refused(capsys, 1, *export())
+
+
+def test_a_sixth_of_the_answers_is_no_number_whatever_coverage_was_asked_for(whole, capsys):
+    assert run(*score("videomme", answers(2000, 2), whole), "--min-coverage", "0.1") == 0
+    assert "74.1 % coverage" in refused(capsys, 1, *export())
+
+
+def test_options_in_another_order_are_not_the_benchmarks(whole, capsys):
+    assert run(*score("videomme", answers(2700, 2), whole)) == 0
+    file = Path("out/results.json")
+    found = json.loads(file.read_text())
+    found["tasks"]["videomme"]["options"] = "shuffled"
+    file.write_text(json.dumps(found))
+    assert "its options were shuffled" in refused(capsys, 1, *export())
+
+
+def test_one_task_of_a_dataset_has_its_number():
+    from kangaroo_eval.eval_results import _of_dataset
+
+    assert min(_of_dataset("lmms-lab/Video-MME"), key=len) == "videomme"
+    assert "videomme_subtitles" in _of_dataset("lmms-lab/Video-MME")

@@ -686,3 +686,48 @@ def test_labels_and_options_are_read():
         None,
         None,
     ]
+
+
+def test_an_options_text_comes_before_a_letter_that_begins_it():
+    assert letter_of("J. K. Rowling", ("J. K. Rowling", "Stephen King")) == "A"
+    assert letter_of("I", ("I", "We")) == "A"
+    assert letter_of("U.S. flag", ("Flag of France", "U.S. flag")) == "B"
+    assert letter_of("B. We", ("I", "We")) == "B" and letter_of("C", ()) == "C"
+
+
+def test_a_caption_is_not_scored_by_equality():
+    pair = {"answer": ["a man cooks"], "pred": "someone cooks", "video": "v"}
+    log_of("cap_x", [record(n, "someone cooks", None, "Describe", CIDEr=pair) for n in range(3)])
+    assert imported("log") == 0
+    assert result("lmms:cap_x")["official"]["value"] is None
+
+
+def test_what_is_no_share_of_a_whole_is_no_score(capsys):
+    log_of("rated", [record(n, "text", "open", "Describe", gpt_score=n) for n in range(5)])
+    assert imported("log") == 0
+    assert result("lmms:rated")["official"]["value"] is None
+
+
+def test_of_several_metrics_the_first_that_is_better_the_higher_is_the_score():
+    rows = [record(n, "text", "open", "Describe", wer=0.2, exact_match=1.0, f1=0.25) for n in range(4)]
+    log_of("both", rows)
+    file = Path(f"log/org__model/{STAMP}_results.json")
+    found = json.loads(file.read_text()) | {"higher_is_better": {"both": {"wer": False, "f1": True}}}
+    file.write_text(json.dumps(found))
+    assert imported("log") == 0
+    assert result("lmms:both")["official"]["value"] == 1.0
+
+
+def test_two_imports_of_one_benchmark_are_compared(tmp_path, capsys):
+    pytest.importorskip("scipy")
+    options = "A. a cat\nB. a dog\nC. a bird\nD. a fish"
+    for name, right in (("one", 60), ("two", 50)):
+        rows = [
+            record(n, "A" if n < right else "B", "A", f"What is it, {n}?\n{options}", acc=float(n < right))
+            for n in range(60)
+        ]
+        log_of("mymc", rows, metrics={"acc,none": right})
+        assert imported("log", output=name) == 0
+    capsys.readouterr()
+    assert run("compare", "one", "two") == 0
+    assert "-16.7" in capsys.readouterr().out

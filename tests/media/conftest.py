@@ -83,6 +83,7 @@ def vfr_times(frames: int) -> list[int]:
 
 
 H264 = {"preset": "veryfast", "bf": "3", "sc_threshold": "0"}
+REFRESH = {"preset": "veryfast", "x264-params": "intra-refresh=1:keyint=20:min-keyint=20:scenecut=0"}
 H264_OPEN = {**H264, "x264-params": "open-gop=1:keyint=30:min-keyint=30"}
 HEVC = {
     "preset": "ultrafast",
@@ -163,6 +164,7 @@ class Library:
             "vp8.webm": lambda p: encode(p, 60, "libvpx", {**VP9, "auto-alt-ref": "1"}, gop=30),
             "vp9.webm": lambda p: encode(p, 150, "libvpx-vp9", VP9, gop=60),
             "av1.mp4": lambda p: encode(p, 150, "libsvtav1", AV1, gop=60),
+            "refresh.mp4": lambda p: encode(p, 60, options=REFRESH, gop=20),
             "mpeg4.avi": lambda p: encode(p, 90, "mpeg4", {"bf": "2", "b": "2M"}, gop=12),
             "h264.mkv": lambda p: remux(get("h264_2s.mp4"), p),
             "h264.ts": lambda p: remux(get("h264_2s.mp4"), p, shift=1.47),
@@ -196,6 +198,7 @@ SPECIAL = (
     "vfr.mp4",
     "edit.mp4",
     "edit_hevc.mp4",
+    "refresh.mp4",
 )
 _ENCODERS = {
     "av1.mp4": "libsvtav1",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 
+import av
+import field_pictures
 import numpy as np
 import pytest
 
 from kangaroo_eval.errors import MediaError
-from kangaroo_eval.media import SAMPLERS, decode, probe
+from kangaroo_eval.media import SAMPLERS, FrameSpec, decode, job, probe
 from kangaroo_eval.types import Video
 
 COUNTS = (1, 2, 3, 8, 24, 64)
@@ -217,3 +220,44 @@ def test_other_decoders_give_the_same_frames_of_a_plain_file(made, read_numbers,
 def test_a_bound_that_is_no_number_is_no_clip(made, bounds):
     with pytest.raises(MediaError, match="no number"):
         probe(Video(str(made("h264_2s.mp4")), **bounds))
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
+def test_two_packets_of_a_field_each_are_one_frame(suffix, tmp_path, sequential, digest):
+    path = tmp_path / f"fields{suffix}"
+    field_pictures.write(path, 30)
+    info = probe(Video(str(path)))
+    assert (info.total, round(info.fps), round(info.duration, 2)) == (30, 25, 1.2)
+    assert info.times.tolist() == pytest.approx([i / 25 for i in range(30)])
+    assert len(set(sequential(path))) == 30
+    check_identical(path, sequential, digest, (1, 8, 30))
+
+
+def test_a_recovery_that_takes_longer_than_a_keyframe_is_waited_for(made, read_numbers):
+    path = made("refresh.mp4")
+    info = probe(Video(str(path)))
+    for wanted in ((7, 22, 37, 52), (3, 11, 18, 26, 33, 41, 48, 56)):
+        found = decode(Video(str(path)), info, wanted, (240, 320), 1)
+        assert (found.repeated, read_numbers(found.pixels)) == (0, list(wanted))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_pixels_that_are_not_square_are_shown_as_they_are_meant(suffix, tmp_path):
+    """A circle of a 16:9 picture that is kept in 360 x 360."""
+    path, pixel = tmp_path / f"anamorphic{suffix}", Fraction(16, 9)
+    y, x = np.mgrid[0:360, 0:360]
+    circle = ((x - 180) * float(pixel)) ** 2 + (y - 180) ** 2 < 100**2
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 360, 360, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel
+        for place in range(5):
+            frame = av.VideoFrame.from_ndarray(circle[..., None].repeat(3, 2).astype(np.uint8) * 255)
+            frame.pts = place
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    spec = FrameSpec(frames=1, size=448, keep_aspect=True)
+    (shown,) = job.decoded(Video(str(path)), spec, 1).frames.pixels
+    assert shown.shape == (252, 448, 3)
+    lit = shown[..., 0] > 128
+    assert abs(int(lit.any(0).sum()) - int(lit.any(1).sum())) <= 3

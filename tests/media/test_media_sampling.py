@@ -134,3 +134,12 @@ def test_naming_a_sampler_loads_neither_libav_nor_numpy():
         "assert not {'av', 'numpy', 'torch', 'pysubs2'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_by_rate_shows_a_last_frame_that_stays():
+    assert sampling.by_rate((0.0, 5.5), 1, None, end=20.0) == (0, 1)
+    assert sampling.by_rate((0.0, 5.5), 0.1, None, end=20.0) == (0, 1)
+    assert sampling.by_rate((0.0, 5.5), 0.1, None, end=9.0) == (0,)
+    # Of most videos the last frame is as short as the others, and nothing changes.
+    times = tuple(i / 25 for i in range(250))
+    assert sampling.by_rate(times, 1, None, end=10.0) == sampling.by_rate(times, 1, None)

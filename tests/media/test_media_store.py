@@ -288,3 +288,23 @@ def test_damage_counts_for_each_formula_alone(made, tmp_path, kept):
 
 def test_filling_tells_of_a_bad_video(tmp_path, kept):
     assert fill(Video(str(tmp_path / "gone.mp4")), kept, SPEC).error.status == "missing_video"
+
+
+def test_what_stands_in_for_damage_is_not_kept(video, kept):
+    key = kept.key(video, SPEC)
+    frames = Frames(np.zeros((4, 8, 8, 3), np.uint8), (0.0, 1.0, 2.0, 3.0), repeated=1, total=4, duration=4.0)
+    assert kept.write(key, Stored(frames, 1.0)).frames.repeated == 1
+    assert kept.read(key) is None
+    kept.write(key, Stored(replace(frames, repeated=0), 1.0))
+    assert kept.read(key) is not None
+
+
+def test_a_store_of_somebody_else_is_read(video, kept, monkeypatch):
+    first = done(video, kept)
+
+    def refuse(*_):
+        raise PermissionError("not the owner")
+
+    monkeypatch.setattr(store.os, "utime", refuse)
+    again = done(video, kept)
+    assert again.stored and same(first, again)
