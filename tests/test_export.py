@@ -20,6 +20,7 @@ from test_predictions import (
     write,
 )
 
+from kangaroo_eval.predictions import no_formula
 from kangaroo_eval.registry import get_task, task_names
 
 __all__ = ["made"]
@@ -252,6 +253,12 @@ def test_the_table_has_ids_targets_answers_and_texts(made, capsys):
     assert rows[1:] == [
         [each.id, each.target, read[each.id][0] or "", given[each.id]] for each in samples_of("lvbench", made)
     ]
+
+
+def test_an_answer_is_no_formula_of_a_spreadsheet():
+    for text in ("=HYPERLINK(1)", "+1", "-2", "@SUM(1)", "\t=1"):
+        assert no_formula(text) == f"'{text}"
+    assert no_formula("A = 2") == "A = 2" and no_formula("") == ""
 
 
 # --- what is refused -----------------------------------------------------------------------------------------

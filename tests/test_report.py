@@ -13,6 +13,7 @@ import pytest
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.report import markdown, published, terminal
 from kangaroo_eval.report.published import BOLD, GREY, UNDERLINE
+from kangaroo_eval.report.tables import run_names
 
 
 def marked(number, column, mark):
@@ -204,3 +205,43 @@ def test_low_coverage_shows_no_score_and_says_why():
     assert "2600 decode_error" in text and "so no score" in text
     line = next(line for line in text.splitlines() if line.startswith("videomme "))
     assert line.split()[1:3] == ["-", "-"]
+
+
+def run_called(model, frames, value, **change):
+    found = results(careful={"value": value, "stderr": None, "n": 9, "unreadable": 0}, **change)
+    found["run"] |= {"model": model, "frames": frames, "id": f"id-of-{frames}"}
+    return found
+
+
+def test_runs_of_one_model_are_told_apart():
+    runs = [run_called("m", 16, 0.4), run_called("m", 64, 0.6), run_called("n", 64, 0.5)]
+    assert run_names(runs) == ["m, 16 frames", "m, 64 frames", "n"]
+    same = [run_called("m", 16, 0.4), run_called("m", 16, 0.4)]
+    assert run_names(same) == ["m, 16 frames, id-of-16"] * 2
+    text = markdown(runs)
+    assert "m, 16 frames (official)" in text and "m, 64 frames (official)" in text
+    assert "videomme of m, 16 frames by duration" in text
+
+
+def test_a_line_is_of_one_model_and_one_kind_of_data():
+    pytest.importorskip("matplotlib")
+    from kangaroo_eval.report.plots import charts
+
+    runs = [run_called("org/small", 16, 0.4), run_called("org/big", 64, 0.6)]
+    (axes,) = charts(runs)["over-frames"].axes
+    assert sorted(label for _, label in zip(*axes.get_legend_handles_labels(), strict=True)) == [
+        "videomme, org/big",
+        "videomme, org/small",
+    ]
+    mini = run_called("org/small", 32, 0.9, label="videomme[mini]")
+    (axes,) = charts([runs[0], mini])["over-frames"].axes
+    assert len(axes.get_legend_handles_labels()[1]) == 2
+    steps = [run_called(f"org/x/step_{n}", 16, 0.1 * n) for n in (1, 2, 3)]
+    (axes,) = charts(steps)["over-step"].axes
+    assert axes.get_legend_handles_labels()[1] == ["videomme"]
+
+
+def test_markdown_shows_no_picture_of_a_models_making():
+    hostile = run_called("![x](http://evil/x.png) <img src=x>", 16, 0.5)
+    text = markdown(hostile)
+    assert "](http" not in text and "<img" not in text

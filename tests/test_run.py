@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,28 @@ def test_missing_videos_are_found_before_the_model_is_asked_anything(data, tmp_p
     assert results["videomme"]["statuses"] == {"ok": 9, "missing_video": 3} and results.exit_code == 3
     shown = go(Oracle(), data, tmp_path / "run", on_missing="skip", min_coverage=0.5)
     assert shown.exit_code == 0 and shown["videomme"]["careful"]["n"] == 9
+
+
+def test_a_batch_that_failed_is_gone_when_its_questions_are_asked_again(made, tmp_path):
+    """Its memory may be what the single question needs."""
+    batches, alive = [], []
+
+    class Activations:
+        pass
+
+    class Batching(Oracle):
+        def respond(self, requests):
+            batch = list(requests)
+            if len(batch) > 1:
+                held = Activations()
+                batches.append(weakref.ref(held))
+                raise MemoryError("CUDA out of memory") from RuntimeError(str(held))
+            alive.append(batches[-1]() is not None)
+            yield from super().respond(iter(batch))
+
+    results = go(Batching(), made, tmp_path / "run")
+    assert results["videomme"]["statuses"] == {"ok": 12}
+    assert len(alive) == 12 and not any(alive)
 
 
 def test_one_failing_request_fails_alone(made, tmp_path):

@@ -27,6 +27,12 @@ SECRET = (
     "passphrase",
     "pwd",
     "bearer",
+    "openai_key",
+    "azure_key",
+    "github_token",
+    "OPENAI_TOKEN",
+    "authToken",
+    "cookie",
 )
 OPEN = (
     "max_tokens",
@@ -34,6 +40,8 @@ OPEN = (
     "token_limit",
     "key_env",
     "image_token",
+    "eos_token",
+    "sort_key",
     "monkey",
     "keyframe",
     "base_url",
@@ -82,3 +90,11 @@ def test_a_run_directory_holds_no_key_of_a_plug_in(tmp_path, monkeypatch, capsys
     assert json.loads((tmp_path / "run/run.json").read_text())["model"]["args"] == {"api_key": MASK}
     assert main([*words, "--model-args", "sk-s3cret-0123-0123-0123"]) == 1
     assert "s3cret" not in capsys.readouterr().err
+
+
+def test_keys_are_known_by_how_they_begin():
+    for value in ("sk-" + 24 * "a", "ghp_" + 36 * "B", "hf_" + 34 * "c"):
+        assert masked({"extra": f"x {value} y"}) == {"extra": f"x {MASK} y"}
+        assert value not in masked_words((f"--model-args=extra={value}",))[0]
+    for value in ("/data/task-videomme-subset-long", "hf_checkpoints/step_1", "disk-usage-of-everything"):
+        assert masked({"extra": value}) == {"extra": value}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import weakref
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from conftest import videomme_rows, write_videomme
 from kangaroo_eval import series
 from kangaroo_eval.cli import main
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.plan import RunConfig
 from kangaroo_eval.report.series import table
 
 TINY = Path(str(resources.files("kangaroo_eval.model"))) / "assets/kangaroo-tiny"
@@ -171,3 +173,24 @@ def test_the_best_of_each_column_is_marked_and_gaps_are_dashes():
     )
     assert [getattr(row[1], "mark", None) for row in made.rows] == [None, "bold", None]
     assert made.rows[2][1] == "-" and made.rows[0][-1] == "100.0 %"
+
+
+def test_a_checkpoint_that_failed_leaves_no_model_behind(trained, monkeypatch):
+    """An error that is kept keeps what its calls held: with each diverged checkpoint, the weights of one more model."""
+    kept = []
+
+    class Model:
+        pass
+
+    def run(config, progress=None):
+        model = Model()
+        kept.append(weakref.ref(model))
+        raise UserError(f"{model and config.model}: not a number")
+
+    monkeypatch.setattr(series, "run", run)
+    given = series.Series(trained / "runs")
+    folders = [trained / "out/step_1", trained / "out/step_20"]
+    config = RunConfig(tasks=("videomme",), model="x", frames=4)
+    assert list(series.evaluate(given, folders, config, "kangaroo")) == folders
+    assert [reference() for reference in kept] == [None, None]
+    assert all("not a number" in str(error) and error.exit_code == 1 for error in given.failed.values())

@@ -245,3 +245,31 @@ def test_data_verify_looks_into_folders_of_frames(minis, monkeypatch, capsys):
     finally:
         for picture, content in whole.items():
             picture.write_bytes(content)
+
+
+def test_a_mean_over_groups_is_none_where_a_group_has_no_labels():
+    """The paper's mean is over all of MLVU's tasks; one over those that have labels would pass for it."""
+    samples = [scored(n, 1.0, {"task": "count"}) for n in range(4)]
+    samples += [scored(9 + n, tags={"task": "order"}, target=None) for n in range(4)]
+    found = results.task_result(
+        get_task("mlvu_test"), samples, {"ok": 8}, {"count", "order"}, {**PLAIN, "total": 8}
+    )
+    assert found["careful"]["value"] is None and found["groups_without_answers"] == ["order"]
+    assert found["status"] == "low_coverage"
+
+
+def test_options_in_another_order_do_not_stand_beside_published_numbers():
+    samples = [scored(n) for n in range(2700)]
+    plain = result("videomme", samples, total=2700)
+    assert plain["published"]["comparable"] is True and "options" not in plain
+    turned = result("videomme", samples, total=2700, options="shuffled")
+    assert turned["published"]["comparable"] is False
+    assert (turned["published"]["why"], turned["options"]) == ("options shuffled", "shuffled")
+
+
+def test_a_verdict_of_another_harness_needs_no_label_of_ours():
+    samples = [
+        ScoredSample(f"s{n}", f"v{n}", None, Score(None, "x"), Score(1.0, "x"), {}, None) for n in range(3)
+    ]
+    found = result("lmms:some_task", samples)
+    assert (found["status"], found["official"]["value"]) == ("ok", 1.0)

@@ -49,6 +49,12 @@ def test_what_is_spent_on_a_video_counts_once():
     )
 
 
+def test_a_video_counts_once_where_answers_of_others_come_in_between():
+    order = ["a", "b", "a", "c", "b", "a"]
+    spent = measure([line(str(n), video, 2.0 + ord(video), 0.5) for n, video in enumerate(order)])
+    assert (spent.videos, spent.wait, spent.answers) == (3, 1.5, 6)
+
+
 def test_the_bar_has_a_letter_for_each_part_of_the_time():
     assert bar({"wait": 1.0, "vision": 1.0, "model": 1.0}) == "w" * 10 + "v" * 10 + "m" * 10
     assert bar({"wait": 0.0, "model": 5.0}) == "m" * 30

@@ -144,9 +144,13 @@ def letter_of(label: str | None, choices: Sequence[str]) -> str | None:
     if label is None:
         return None
     letters, wanted = letters_of(choices), _plain(label)
-    match = _LETTER.match(label.strip())
     # "J. K. Rowling" and "I" may be options, and of four J is none's letter.
-    if match and label.strip() not in choices and (match[1] in letters or not any(choices)):
+    if len(label.strip()) > 1 or label.strip() not in letters:
+        exact = [place for place, each in enumerate(choices) if each.strip() == label.strip()]
+        if len(exact) == 1:
+            return letters[exact[0]]
+    match = _LETTER.match(label.strip())
+    if match and (match[1] in letters or not any(choices)):
         return match[1]
     for told in ([_plain(_text_of(each)) for each in choices], [_number_of(each) for each in choices]):
         if wanted and wanted in told:

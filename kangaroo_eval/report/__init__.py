@@ -137,4 +137,4 @@ def _plain(text: str) -> str:
 
 def _safe(text: str) -> str:
     """A cell that stays one cell whatever a model wrote into it."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return _plain(text.replace("\\", "\\\\")).replace("|", "\\|")

@@ -122,3 +122,17 @@ def test_a_network_that_cannot_is_asked_with_whole_prompts(load, monkeypatch):
     monkeypatch.setattr(hf_prefix, "FAMILIES", frozenset())
     model = load("internvl", "video")
     assert not model.prefix.used and all(answers(model, requests()))
+
+
+def test_a_prefix_makes_logits_of_one_token_alone(load):
+    """Of all of them, 64 frames of a large model's vocabulary would take gigabytes."""
+    model = load(SPLIT[0], "video")
+    made = []
+    hook = model.network.get_output_embeddings().register_forward_hook(
+        lambda _module, _given, out: made.append(out.shape[-2])
+    )
+    try:
+        answers(model, requests())
+    finally:
+        hook.remove()
+    assert made and max(made) == 1

@@ -11,7 +11,7 @@ from conftest import videomme_rows, write_videomme
 
 from kangaroo_eval.cli import main
 from kangaroo_eval.data import folder_of, locate
-from kangaroo_eval.layouts import LAYOUTS, known_places, one_folder, pieces_of
+from kangaroo_eval.layouts import LAYOUTS, Piece, known_places, one_folder, pieces_of
 from kangaroo_eval.registry import get_task
 
 SOURCE = get_task("videomme").source
@@ -172,3 +172,16 @@ def test_where_other_harnesses_keep_things_is_what_their_variables_say(home):
     (home / "b").mkdir()
     told = known_places({"HF_HOME": "~/a", "HF_HUB_CACHE": str(home / "a/hub"), "LMUData": str(home / "b")})
     assert told == {"HF_HOME": home / "a", "HF_HUB_CACHE": home / "a/hub", "LMUData": home / "b"}
+
+
+def test_two_runs_that_begin_together_make_the_same_links(tmp_path, monkeypatch):
+    """Between looking for a link and making it, the other run has made it."""
+    pieces = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.json").write_text("{}")
+        pieces.append(Piece(tmp_path / name, ""))
+    first = one_folder(pieces, tmp_path / "cache", "x")
+    monkeypatch.setattr(Path, "is_symlink", lambda self: False)
+    assert one_folder(pieces, tmp_path / "cache", "x") == first
+    assert sorted(path.name for path in first.iterdir()) == ["one.json", "two.json"]

@@ -184,6 +184,19 @@ def test_nor_one_with_other_data_or_from_other_weights(done, tmp_path):
         run_stage(SMOKE, "video", done / "image", QUICK, source)
 
 
+def test_a_stage_that_is_done_is_of_the_weights_that_it_began_with(done, tmp_path):
+    """Also where these are no stage's result, and where components are named."""
+    for name in ("one", "two"):
+        shutil.copytree(done / ("words" if name == "one" else "other") / "model", tmp_path / name)
+    settings = replace(QUICK, any_order=True)
+    made = run_stage(SMOKE, "image", tmp_path / "image", settings, tmp_path / "one")
+    assert run_stage(SMOKE, "image", tmp_path / "image", settings, tmp_path / "one") == made
+    with pytest.raises(UserError, match=r"is done, but was asked something else .*weights: "):
+        run_stage(SMOKE, "image", tmp_path / "image", settings, tmp_path / "two")
+    with pytest.raises(UserError, match=r"components: absent there, {'llm': 'x'} now"):
+        run_stage(SMOKE, "words", done / "words", replace(QUICK, steps=1, components={"llm": "x"}))
+
+
 def test_what_does_not_change_the_result_may_change(done):
     changes = {"keep": 1, "log_every": 2, "save_seconds": 0.0, "workers": 1, "checkpoint_activations": True}
     found = run_stage(SMOKE, "image", done / "image", replace(QUICK, **changes), done / "words" / "model")
@@ -345,6 +358,29 @@ def test_one_pass_over_the_data_is_the_default_of_the_paper(done, tmp_path):
     assert told["step"] == 1 and told["documents"] >= 10
 
 
+def test_one_pass_sees_every_row_of_every_manifest():
+    from kangaroo_eval.train.curriculum import _one_pass
+    from kangaroo_eval.train.mixture import Mixture, Weighted
+
+    class Rows:
+        identity = "x"
+
+        def __init__(self, name, count):
+            self.name, self.count = name, count
+
+        def __len__(self):
+            return self.count
+
+    class Data:
+        mixture = Mixture(sources=(Weighted(Rows("big", 5000)), Weighted(Rows("small", 200))))
+
+    stage = next(plan.stage for plan in SMOKE.stages if not plan.stage.packing)
+    draws = _one_pass(Data(), stage) * stage.batch
+    mixture = Data.mixture
+    seen = {draw.row for draw in (mixture.draw(0, i) for i in range(draws)) if draw.source == 0}
+    assert len(seen) == 5000
+
+
 def test_settings_that_make_no_sense_are_refused():
     for name, value in {
         "steps": 0,
@@ -436,3 +472,8 @@ def test_a_finished_training_is_bundled(whole, tmp_path, capsys):
     capsys.readouterr()
     assert main(["bundle", "--recipe", "smoke", "--from", str(tmp_path), "--out", str(tmp_path / "c")]) == 1
     assert "words, sight, image" in capsys.readouterr().err
+    # The card would tell of a recipe that was not run.
+    assert (
+        main(["bundle", "--recipe", "kangaroo-tiny", "--from", str(out), "--out", str(tmp_path / "c")]) == 1
+    )
+    assert "is not what the recipe asks for (" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from fake_server import EMPTY, FakeServer, Step, error
 from kangaroo_eval.cli.curate import main
 from kangaroo_eval.errors import UserError
 from kangaroo_eval.train.curation import captions
-from kangaroo_eval.train.curation.captions import Caption, EndpointWriter, Server, caption_of
+from kangaroo_eval.train.curation.captions import Caption, EndpointWriter, Server, caption_of, failures
 from kangaroo_eval.train.curation.stage import config_hash, process
 
 pytest.importorskip("cv2")
@@ -112,7 +112,9 @@ def test_what_became_of_each_request_is_told_and_no_failure_is_a_caption(step, o
         (row,) = process([stage(server)], rows[:1])
     found = row["captions"]
     assert {each["outcome"] for each in found["frames"]} == {outcome}
-    assert found["video"]["outcome"] == "failed" and caption_of(row) is None
+    # Of a clip without captions only a request that failed is asked again.
+    assert found["video"]["outcome"] == outcome and caption_of(row) is None
+    assert (failures(row) > 0) is (outcome == "failed")
 
 
 def test_requests_that_failed_are_asked_again(rows, tmp_path, monkeypatch, capsys):

@@ -182,3 +182,16 @@ def test_a_worker_that_dies_does_not_disturb_the_others(tmp_path):
     run([Double(deadly="v0", marks=str(noted), pause=0.3)], rows(4), tmp_path / "out", Pool(2), size=2)
     assert [row["id"] for row in engine.read_all(tmp_path / "out") if row.get("error")] == ["v0"]
     assert marks(noted) == ["v0", "v0", "v1", "v2", "v3"]
+
+
+def test_tables_that_somebody_else_made_are_not_removed(tmp_path):
+    """img2dataset's tables are called 00000.parquet as well."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out = tmp_path / "out"
+    out.mkdir()
+    pq.write_table(pa.table({"url": ["a"]}), out / "00007.parquet")
+    with pytest.raises(UserError, match=r"00007.parquet was not made by a curation"):
+        run([Double()], rows(), out, InProcess(), size=3)
+    assert [path.name for path in out.iterdir()] == ["00007.parquet"]

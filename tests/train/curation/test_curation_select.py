@@ -206,3 +206,74 @@ def test_costs_are_reckoned_from_what_was_measured(tmp_path, capsys):
 def test_mistakes_are_one_line(words, code, told, videos, tmp_path, capsys):
     assert main([word.format(tmp_path) for word in words]) == code
     assert told in capsys.readouterr().err
+
+
+def hashed(name, *frames):
+    """A row whose frames have these hashes: numbers, far from each other."""
+    plain = [f"{(n * 0x9E3779B97F4A7C15) % 2**64:016x}" for n in frames]
+    return {
+        **row(name),
+        "hashes": {"plain": plain, "mirrored": [f"{int(p, 16) ^ (2**64 - 1):016x}" for p in plain]},
+    }
+
+
+def test_a_part_of_a_benchmarks_video_is_found_either_way_round():
+    """A training video of many shots that holds a benchmark's clip, and a shot of one that a benchmark holds whole."""
+    whole, clip = hashed("whole", *range(1, 41)), hashed("clip", 3, 4, 5, 6)
+    for rows, benchmark in (([whole], [clip]), ([clip], [whole])):
+        found = select(rows, preset("none"), benchmark=benchmark)
+        assert not found.kept, (rows[0]["id"], benchmark[0]["id"])
+    assert select([hashed("else", 50, 51)], preset("none"), benchmark=[whole, clip]).kept
+    # Among training clips themselves a part is no duplicate of the whole.
+    assert len(select([whole, {**clip, "id": "z"}], preset("none")).kept) == 1
+    assert len(select([clip, {**whole, "id": "z"}], preset("none")).kept) == 2
+
+
+def test_a_benchmark_that_cannot_be_read_is_told(tmp_path, capsys):
+    for name in ("videos", "bench"):
+        (tmp_path / name).mkdir()
+    write_video(tmp_path / "videos/a.mp4")
+    (tmp_path / "bench/b.mp4").write_bytes(b"no video")
+    for name in ("videos", "bench"):
+        assert main(["annotate", str(tmp_path / name), "--out", str(tmp_path / f"{name}.out"), *BARE]) == 0
+    capsys.readouterr()
+    words = [
+        "select",
+        str(tmp_path / "videos.out"),
+        "--preset",
+        "none",
+        "--benchmark",
+        str(tmp_path / "bench.out"),
+    ]
+    assert main(words) == 0
+    assert "1 of the benchmark's 1 rows cannot be looked for" in capsys.readouterr().err
+
+
+def test_paths_are_whole(tmp_path, monkeypatch):
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert main(["annotate", "videos", "--out", "out", *BARE]) == 0
+    assert {found["path"] for found in engine.read_all(tmp_path / "out")} == {str(tmp_path / "videos/a.mp4")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.csv", "video,start,end\na.mp4,x,2\n", "start 'x' is no number of seconds"),
+        ("b.csv", "video,topic\na.mp4,one,two\n", "not as many columns"),
+        ("c.csv", "video,topic\na.mp4,caf\xe9\n", "cannot be read"),
+        ("d.jsonl", '{"video": "a.mp4", "error": "none"}\n', "the key 'error' is one that annotating writes"),
+        ("e.jsonl", '{"video": "a.mp4", "spent": 3}\n', "the key 'spent' is one that annotating writes"),
+    ],
+)
+def test_lists_that_cannot_be_kept_are_refused_in_one_line(name, text, told, tmp_path):
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=told):
+        read_source(tmp_path / name)
+
+
+def test_a_table_of_times_is_read_as_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("video,start,end,topic\na.mp4,1.5,,x\n")
+    (found,) = read_source(tmp_path / "a.csv")
+    assert found["start"] == 1.5 and "end" not in found and found["topic"] == "x"

@@ -175,3 +175,22 @@ def test_detectors_that_are_not_here_or_unknown_are_one_line(film, tmp_path, mon
     with pytest.raises(SystemExit):
         main([*words, "--cut", "x"])
     assert "choose from" in capsys.readouterr().err
+
+
+def test_a_clip_ends_before_the_next_shot_at_any_rate(tmp_path):
+    """At 30 frames a second half of all cuts lie at times that four decimals round up."""
+    from fractions import Fraction
+
+    import av
+
+    path, lengths = tmp_path / "ntsc.mp4", (50, 61, 47, 70)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(30), options={"crf": "16"})
+        stream.height, stream.width, stream.pix_fmt = 144, 256, "yuv420p"
+        for picture in (each for number, length in enumerate(lengths) for each in scene(number, length)):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        out.mux(stream.encode())
+    pytest.importorskip("scenedetect")
+    rows = shots.Cut(detector="adaptive").one({"id": "a", "path": str(path)})
+    counts = [probe(Video(str(path), start=each["start"], end=each["end"])).total for each in rows]
+    assert counts == list(lengths)
