@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
+import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -67,7 +69,7 @@ def locate(task: Task, data: str, data_root: Path | None, cache: Path) -> Locate
             )
             raise DataError(
                 f"{task.name}: real data asked for, but not found: {where}. Get it with data fetch {task.name} "
-                f"--data-root DIR, or from {task.source.homepage}"
+                f"--data-root DIR, or from {task.source.homepage}; --data mini takes the made copy"
             )
     if task.source.mini is None:
         raise DataError(f"{task.name} has no mini copy: give its real data with --data-root")
@@ -92,6 +94,17 @@ def left_elsewhere(task: Task) -> str:
     return ""
 
 
+def _is_no_option(sample: Sample) -> bool:
+    """Whether a label is a letter beyond the options'."""
+    target = sample.target
+    return bool(
+        target
+        and sample.choices
+        and re.fullmatch("[A-Z]", target)
+        and target not in string.ascii_uppercase[: len(sample.choices)]
+    )
+
+
 def read_samples(task: Task, root: Path) -> tuple[Sample, ...]:
     """Every sample of the benchmark, in its order. A duplicate id raises `DataError` naming both rows."""
     samples: list[Sample] = []
@@ -105,6 +118,11 @@ def read_samples(task: Task, root: Path) -> tuple[Sample, ...]:
                 f"annotations under {root}"
             )
         seen[sample.id] = number
+        if _is_no_option(sample):
+            raise DataError(
+                f"{task.name}: the label of {sample.id!r} is {sample.target}, and it has {len(sample.choices)} options: nothing "
+                f"could be right; mend the annotations under {root}"
+            )
         samples.append(sample)
     if not samples:
         raise DataError(f"{task.name}: no samples in the annotations under {root}")

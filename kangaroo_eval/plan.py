@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,14 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.data import Kind, fingerprint, locate, read_samples, video_key
+from kangaroo_eval.data import Kind, fingerprint, folder_of, locate, read_samples, video_key
 from kangaroo_eval.endpoint import EndpointConfig
 from kangaroo_eval.errors import DataError, RunFailed, UserError, one_line
+from kangaroo_eval.media.decoders import check_installed
 from kangaroo_eval.media.store import EXACT, GB, Store
 from kangaroo_eval.permutation import AS_GIVEN, SHUFFLED, all_turned
 from kangaroo_eval.registry import get_task, task_names
 from kangaroo_eval.task import Task
 from kangaroo_eval.types import Cue, Sample, View
+
+log = logging.getLogger(__name__)
 
 SAMPLERS = ("uniform", "endpoints", "official")
 ON_MISSING = ("fail", "skip")
@@ -172,6 +177,10 @@ def make_plan(config: RunConfig) -> tuple[TaskPlan, ...]:
     under `--on-missing fail`: all of it before a model loads.
     """
     tasks = _tasks(config.tasks)
+    # Before anything is written: a run directory remembers which decoder it was asked with.
+    check_installed(config.decoder)
+    if "all" in map(str.lower, config.tasks):
+        tasks = [task for task in tasks if _has_data(task, config)]
     plans = tuple(_plan_task(task, config) for task in tasks)
     _check_ids(config.samples or (), plans)
     for plan in plans:
@@ -180,6 +189,14 @@ def make_plan(config: RunConfig) -> tuple[TaskPlan, ...]:
     if config.on_missing == "fail":
         _refuse_missing(plans)
     return plans
+
+
+def _has_data(task: Task, config: RunConfig) -> bool:
+    """Whether there is anything to ask: of "all", a plug-in's task without a mini copy is left out where its data are not there."""
+    if task.source.mini is not None or folder_of(task, config.data_root, config.cache) is not None:
+        return True
+    log.warning("%s is left out of all tasks: it has no mini copy, and its data are not there", task.name)
+    return False
 
 
 def _tasks(names: Sequence[str]) -> list[Task]:
@@ -259,12 +276,17 @@ def _subset(samples: tuple[Sample, ...], seed: int, count: int) -> tuple[Sample,
     return tuple(sample for sample in samples if sample.id in kept)
 
 
+def _no_file(names: Sequence[str]) -> str:
+    """Where what was given looks like the name of a file."""
+    return ", and no such file" if any(re.search(r"[/\\]|\.\w{2,5}\Z", name) for name in names) else ""
+
+
 def _check_ids(ids: Sequence[str], plans: Sequence[TaskPlan]) -> None:
     known = {sample.id for plan in plans for sample in plan.everything}
     unknown = [each for each in ids if each not in known]
     if unknown:
         raise UserError(
-            f"--samples: no such sample: {', '.join(unknown[:5])} ({len(unknown)} unknown in all)"
+            f"--samples: no such sample{_no_file(unknown)}: {', '.join(unknown[:5])} ({len(unknown)} unknown in all)"
         )
 
 

@@ -12,8 +12,10 @@ import importlib
 import importlib.metadata
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from kangaroo_eval.errors import UserError, cannot_import, one_line
@@ -225,10 +227,19 @@ def get_task(name: str) -> Task:
     raise _unknown("task", name, _tasks())
 
 
+def _meant(name: str) -> str:
+    """What a model's name may stand for, by its looks: a folder, a checkpoint of the hub, a server's model."""
+    if Path(name).is_dir():
+        return f". It is a folder: kangaroo:{name}, or hf:{name}"
+    if re.match(r"(?:gpt|o\d|claude|gemini)[-\d]", name, re.IGNORECASE):
+        return f". A server's model is openai:{name}"
+    return f". A checkpoint of the hub is hf:{name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else ""
+
+
 def check_model(name: str) -> None:
     """Raise `UserError` for a model name that is not known, before anything is made or loaded for it."""
     if name.partition(":")[0] not in _models().found:
-        raise _unknown("model", name.partition(":")[0], _models())
+        raise UserError(f"{_unknown('model', name.partition(':')[0], _models())}{_meant(name)}")
 
 
 def load_model(name: str, **options: Any) -> Model:

@@ -102,6 +102,11 @@ def evaluate(
     if not isinstance(model, str):
         checked_model(model, "the model")
     names = tuple(tasks.replace(",", " ").split()) if isinstance(tasks, str) else tuple(tasks)
+    if strange := [each for each in names if not isinstance(each, str)]:
+        raise UserError(
+            f"tasks are given by name, and {strange[0]!r:.60} is none: a task of your own gets one by an entry point "
+            "(docs/extending.md)"
+        )
     name = model if isinstance(model, str) else model.name
     try:
         config = RunConfig(tasks=names, model=name, frames=frames, **options)

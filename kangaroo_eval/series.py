@@ -69,7 +69,8 @@ def in_training(path: Path) -> tuple[Any, ...]:
 
 
 def checkpoints(pattern: str) -> list[Path]:
-    """The folders that a pattern names, in the order of training. UserError for none, and for one that is no checkpoint."""
+    """The folders that a pattern names, in the order of training. UserError where none of them is a checkpoint; one that is half
+    written costs the others nothing, and its own evaluation tells what it lacks."""
     found = [Path(each) for each in glob.glob(str(Path(pattern).expanduser()))]
     folders = sorted((each for each in found if each.is_dir()), key=in_training)
     if not folders:
@@ -80,11 +81,10 @@ def checkpoints(pattern: str) -> list[Path]:
         raise UserError(
             f"--checkpoints {pattern!r}: several are called {twice[0]!r}; give a pattern of folders with different names"
         )
-    for folder in folders:
-        if not is_whole(folder):
-            raise UserError(
-                f"--checkpoints: {folder} is no whole checkpoint: a config.json and all its weights are needed"
-            )
+    if not any(map(is_whole, folders)):
+        raise UserError(
+            f"--checkpoints: {folders[0]} is no whole checkpoint: a config.json and all its weights are needed"
+        )
     return folders
 
 

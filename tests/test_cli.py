@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib.util
 import json
 import os
 import signal
@@ -15,12 +17,16 @@ from types import SimpleNamespace
 import pytest
 from conftest import VIDEOMME_ROW, videomme_rows, write_videomme
 
+from kangaroo_eval import evaluate
 from kangaroo_eval.cli import main
 from kangaroo_eval.cli.parser import make_parser
+from kangaroo_eval.data import read_samples
+from kangaroo_eval.errors import DataError, UserError
 from kangaroo_eval.miniworld import exam
 from kangaroo_eval.plan import RunConfig
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.runner import default_output
+from kangaroo_eval.types import Sample, Video
 
 pytestmark = pytest.mark.usefixtures("away")
 
@@ -236,7 +242,67 @@ MISTAKES = {
     "show without a name": (1, ("tasks", "show"), "tasks show NAME"),
     "unknown data action": (1, ("data", "burn"), "choose one of ls, fetch, verify, mini, exam"),
     "exam without a folder": (1, ("data", "exam"), "data exam --data-root DIR"),
+    "a command that there is not": (
+        1,
+        ("reprot", "x"),
+        "unknown flag or word 'reprot'. Did you mean report?",
+    ),
+    "a pattern that the shell wrote out": (
+        1,
+        ("--checkpoints", "out/step_1", "out/step_2", "--tasks", "videomme"),
+        "quote a pattern, such as --checkpoints 'out/step_*'",
+    ),
+    "a file of samples that is not there": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--samples", "ids.txt"),
+        "no such sample, and no such file: ids.txt",
+    ),
+    "more samples than a file's name may be long": (
+        1,
+        (
+            "--tasks",
+            "videomme",
+            "--data-root",
+            "D",
+            "--samples",
+            ",".join(f"{n:03}-1" for n in range(500, 600)),
+        ),
+        "(100 unknown in all)",
+    ),
+    "a decoder that is not installed": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--model", "constant", "--decoder", "torchcodec"),
+        "--decoder torchcodec needs a package that is not here",
+    ),
+    "a model of the hub without its kind": (
+        1,
+        ("--tasks", "videomme", "--model", "Qwen/Qwen2.5-VL-7B"),
+        "A checkpoint of the hub is hf:Qwen/Qwen2.5-VL-7B",
+    ),
+    "a server's model without its kind": (
+        1,
+        ("--tasks", "videomme", "--model", "gpt-4o"),
+        "A server's model is openai:gpt-4o",
+    ),
+    "a list of what is nowhere": (6, ("data", "ls", "--data-root", "/nowhere"), "not a readable folder"),
+    "a port that there is not": (
+        1,
+        ("chat", "x.mp4", "--web", "--port", "99999"),
+        "a port from 0 (any) to 65535",
+    ),
+    "measuring a sweep": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--frames", "2,4", "--dry-run", "measure"),
+        "measures one number of frames",
+    ),
+    "a dry run of another name": (
+        1,
+        ("--tasks", "videomme", "--data-root", "D", "--frames", "2,4", "--dry-run", "guess"),
+        "--dry-run 'guess': give nothing, or measure",
+    ),
 }
+if importlib.util.find_spec("torchcodec"):
+    del MISTAKES["a decoder that is not installed"]
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -391,6 +457,42 @@ def test_a_reader_that_leaves_or_a_full_output_never_changes_what_the_run_found(
     assert shell(f"{code} report out").returncode == 0, "signs that the terminal has not are replaced"
     full = shell(f"{code} report out > /dev/full")
     assert full.returncode == 2 and full.stderr.count("\n") == 1 and "cannot write the output" in full.stderr
+
+
+def test_nobody_reading_the_progress_does_not_end_the_run(data):
+    """A closed pipe is no failure of the model, and a run that was cut short no success."""
+    words = constant(data, "--output", "out")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", "from kangaroo_eval.cli import console; console()", *map(str, words)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=writing, check=False)
+    finally:
+        os.close(writing)
+    assert done.returncode == 0
+    assert Path("out/videomme.answers.jsonl").read_bytes().count(b"\n") == 9
+    assert Path("out/results.json").exists()
+
+
+def test_a_label_beyond_the_options_is_refused(tmp_path):
+    sample = Sample(id="7", video=Video("v"), question="?", choices=("one", "two"), target="D")
+    task = dataclasses.replace(get_task("videomme"), read=lambda root: iter([sample]))
+    with pytest.raises(DataError, match=r"the label of '7' is D, and it has 2 options"):
+        read_samples(task, tmp_path)
+    fine = dataclasses.replace(task, read=lambda root: iter([dataclasses.replace(sample, target="B")]))
+    assert len(read_samples(fine, tmp_path)) == 1
+
+
+def test_a_baseline_of_few_videos_is_told_when_it_is_made(data, capsys):
+    assert run(*constant(data, "--output", "out", "-q")) == 0
+    assert run("gate", "out", "--baseline", "b.json", "--accept") == 0
+    assert "3 videos: a gate on fewer than 30 decides nothing" in capsys.readouterr().err
+
+
+def test_tasks_are_named():
+    with pytest.raises(UserError, match="tasks are given by name"):
+        evaluate([get_task("videomme")], model="constant")
 
 
 def test_missing_answers_lower_the_coverage(data, capsys):

@@ -50,6 +50,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (checkpoint(tmp_path / "step_1") / "model.safetensors").unlink()
     with pytest.raises(UserError, match="step_1 is no whole checkpoint"):
         series.checkpoints(f"{tmp_path}/step_*")
+    # Beside a whole one it costs that nothing: its own evaluation tells what it lacks.
+    checkpoint(tmp_path / "step_2")
+    assert [path.name for path in series.checkpoints(f"{tmp_path}/step_*")] == ["step_1", "step_2"]
 
 
 def test_a_checkpoint_is_whole_when_all_its_shards_are_there(tmp_path):
@@ -153,9 +156,23 @@ def test_who_watches_for_what_will_never_be_a_checkpoint_is_told(tmp_path, capsy
     """What `kangaroo-train` keeps to go on from looks like checkpoints and is none."""
     (tmp_path / "out/step-00000010/state").mkdir(parents=True)
     words = ["watch", str(tmp_path / "out"), "--pattern", "step-*", "--once", "--tasks", "videomme"]
-    assert main([*words, "--output", str(tmp_path / "runs")]) == 0
-    assert "no checkpoint step-* in" in (said := capsys.readouterr().err)
-    assert "step-00000010 lack a config.json or weights" in said
+    # Nothing evaluated is no success of a job that was to evaluate once.
+    assert main([*words, "--output", str(tmp_path / "runs")]) == 1
+    assert "nothing to evaluate in" in (said := capsys.readouterr().err)
+    assert "no checkpoint step-*; step-00000010 lack a config.json or weights" in said
+    own = checkpoint(tmp_path / "one")
+    assert main(["watch", str(own), "--once", "--tasks", "videomme", "--output", str(tmp_path / "runs")]) == 1
+    assert f"it is a checkpoint itself: give the folder above it, {tmp_path}" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_every_checkpoint_is_told_before_the_first(trained, capsys):
+    watch = ["watch", str(trained / "out")]
+    assert main([*watch, "--tasks", "videome", "--every", "0.1"]) == 1
+    assert "unknown task 'videome'" in capsys.readouterr().err
+    for flag in (["--dry-run"], ["--checkpoints", "x"]):
+        assert main([*watch, *asked(trained, *flag)]) == 1
+        assert f"watch takes no {flag[0]}" in capsys.readouterr().err
+    assert not (trained / "runs").exists()
 
 
 def test_the_best_of_each_column_is_marked_and_gaps_are_dashes():

@@ -60,6 +60,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--once answers one question here, --web is a page in the browser: give one of them")
     if not options.web and (options.port is not None or options.host is not None):
         raise UserError("--port and --host go with --web")
+    if options.port is not None and not 0 <= options.port <= 65535:
+        raise UserError(f"--port {options.port}: give a port from 0 (any) to 65535")
     if not options.video and not options.web:
         raise UserError("chat needs a video: kangaroo-eval chat VIDEO (--help lists the flags)")
     if options.video and not os.path.exists(options.video):

@@ -21,6 +21,8 @@ def command(options: argparse.Namespace) -> int:
     from kangaroo_eval.report.compared import comparison_tables
     from kangaroo_eval.sides import read_side
 
+    if options.format is None:
+        options.format = "markdown" if str(options.output or "").endswith(".md") else "terminal"
     if options.format not in FORMATS:
         raise UserError(f"--format {options.format!r}: choose one of {', '.join(FORMATS)}")
     if not 0 < options.alpha < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,8 @@ def annotate(options: argparse.Namespace) -> int:
         )
         for row in errors[:5]:
             print(f"  {' '.join(str(row['id']).split())}: {row['error']['message']}")
+    if all(row.get("error") for row in engine.read_all(out)):
+        raise DataError(f"{options.source}: nothing in it can be read; the reasons are in {out}")
     return 0
 
 
@@ -129,7 +132,7 @@ def _executor(options: argparse.Namespace) -> Executor:
 
 def _chosen(options: argparse.Namespace, folder: Path) -> tuple[Selection, Preset]:
     from kangaroo_eval.train.curation import engine
-    from kangaroo_eval.train.curation.select import preset
+    from kangaroo_eval.train.curation.select import PRESETS, preset
     from kangaroo_eval.train.curation.select import select as choose
 
     bounds = preset(options.preset).changed(options.bound or ())
@@ -144,6 +147,21 @@ def _chosen(options: argparse.Namespace, folder: Path) -> tuple[Selection, Prese
         )
     rows = list(engine.read_all(folder))
     measured = {name for row in rows for name in row.get("scores", {})}
+    if options.category and not any(options.category in row for row in rows):
+        keys = sorted(
+            {key for row in rows for key in row if isinstance(row[key], str)} - {"id", "path", "video"}
+        )
+        raise UserError(
+            f"--category {options.category}: no row has it; choose among {', '.join(keys) or 'none'}"
+        )
+    for bound in options.bound or ():
+        name = re.split(r"[<>=]", bound)[0].strip()
+        if name not in measured | {"duration"} | {
+            each for other in PRESETS.values() for each in (*other.least, *other.most)
+        }:
+            raise UserError(
+                f"--bound {bound!r}: no such score; choose among {', '.join(sorted(measured)) or 'none'}"
+            )
     if missing := sorted({*bounds.least, *bounds.most} - measured - {"duration"}):
         print(
             f"{PROGRAM}: not measured, so no clip is left out for it: {', '.join(missing)}", file=sys.stderr

@@ -34,6 +34,8 @@ def command(options: argparse.Namespace) -> int:
             f"data {options.action} takes all of a task: --limit, --samples and --subset are for {', '.join(CHOOSING)}"
         )
     root = data_root(options)
+    if root is not None and options.action in ("ls", "frames") and not root.is_dir():
+        raise DataError(f"data root {root} is not a readable folder: mend --data-root or KANGAROO_EVAL_DATA")
     if options.action == "exam":
         return _exam(root, split(options.task), quiet=options.quiet)
     if options.action == "frames":
@@ -46,7 +48,7 @@ def command(options: argparse.Namespace) -> int:
         return _verify(options, root)
     if options.action == "ls":
         return _list(options, root)
-    for name in split(options.task) or task_names():
+    for name in split(options.task) or [each for each in task_names() if get_task(each).source.mini]:
         print(f"{name:26}{locate(get_task(name), 'mini', root, cache_dir()).root}")
     return 0
 

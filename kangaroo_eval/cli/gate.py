@@ -63,6 +63,7 @@ def _rule(options: argparse.Namespace) -> Rule:
 
 
 def _accept(new: Side, baseline: Path) -> int:
+    from kangaroo_eval.gate import LEAST_VIDEOS
     from kangaroo_eval.results import COMPARABLE_COVERAGE
     from kangaroo_eval.sides import write_baseline
 
@@ -74,6 +75,13 @@ def _accept(new: Side, baseline: Path) -> int:
     count = sum(len(task.samples) for task in new.tasks.values())
     print(f"{baseline}: {new.model}, {', '.join(new.tasks)}, {count} samples")
     for name, task in new.tasks.items():
+        videos = len({each.video for each in task.samples.values()})
+        if videos < LEAST_VIDEOS:
+            print(
+                f"kangaroo-eval gate: {name}: {videos} videos: a gate on fewer than {LEAST_VIDEOS} decides nothing; run more "
+                "samples",
+                file=sys.stderr,
+            )
         if task.coverage < COMPARABLE_COVERAGE:
             print(
                 f"kangaroo-eval gate: {name}: {len(task.samples)} of {task.asked} answered; a gate on this baseline decides "

@@ -32,8 +32,13 @@ class Parser(argparse.ArgumentParser):
             import difflib
 
             word = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message = f"unknown flag or word {word!r}" + (f". Did you mean {near[0]}?" if near else "")
+            known = self._option_string_actions if word.startswith("-") else COMMANDS
+            near = difflib.get_close_matches(word, known, n=1)
+            told = f". Did you mean {near[0]}?" if near else ""
+            if not near and not word.startswith("-") and self.prog.endswith(" run"):
+                # Most likely a pattern that the shell has written out, or a command that there is not.
+                told = f": the commands are {', '.join(COMMANDS)}; quote a pattern, such as --checkpoints 'out/step_*'"
+            message = f"unknown flag or word {word!r}{told}"
         self.exit(1, f"{self.prog.split()[0]}: {message} (see {self.prog} --help)\n")
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
@@ -324,7 +329,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=0.05, help="intervals are at 1 - alpha (0.05)")
     add("--flips", type=int, default=10, metavar="N", help="samples to list each way and task (10)")
     add("--force", action="store_true", help="compare runs of different protocols too")
-    add("--format", default="terminal", help="terminal or markdown")
+    add("--format", help="terminal or markdown (default: by FILE's ending, else terminal)")
     add("--output", "-o", metavar="FILE", help="write there instead of printing")
     add("--json", action="store_true", help="one machine-readable line last")
     _common(parser)

@@ -7,6 +7,7 @@ same frame indices and see what their library makes of them. Folders of pictures
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -78,6 +79,12 @@ def torchcodec(video: Video, info: Info, indices: Sequence[int], shape: Shape, t
 
 
 DECODERS: Mapping[str, Decoder] = {"pyav": pyav, "decord": decord, "torchcodec": torchcodec}
+
+
+def check_installed(name: str) -> None:
+    """UserError for a decoder whose package is not here."""
+    if name in ("decord", "torchcodec") and importlib.util.find_spec(name) is None:
+        raise _absent(name)
 
 
 def _frames(pixels: object, info: Info, indices: Sequence[int]) -> Frames:

@@ -234,8 +234,8 @@ def test_a_benchmark_that_cannot_be_read_is_told(tmp_path, capsys):
         (tmp_path / name).mkdir()
     write_video(tmp_path / "videos/a.mp4")
     (tmp_path / "bench/b.mp4").write_bytes(b"no video")
-    for name in ("videos", "bench"):
-        assert main(["annotate", str(tmp_path / name), "--out", str(tmp_path / f"{name}.out"), *BARE]) == 0
+    for name, code in (("videos", 0), ("bench", 6)):
+        assert main(["annotate", str(tmp_path / name), "--out", str(tmp_path / f"{name}.out"), *BARE]) == code
     capsys.readouterr()
     words = [
         "select",
@@ -277,3 +277,20 @@ def test_a_table_of_times_is_read_as_numbers(tmp_path):
     (tmp_path / "a.csv").write_text("video,start,end,topic\na.mp4,1.5,,x\n")
     (found,) = read_source(tmp_path / "a.csv")
     assert found["start"] == 1.5 and "end" not in found and found["topic"] == "x"
+
+
+def test_names_that_no_row_has_are_told_with_the_choices(tmp_path, capsys):
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/a.mp4")
+    out = str(tmp_path / "out")
+    assert main(["annotate", str(tmp_path / "videos"), "--out", out, *BARE]) == 0
+    assert main(["select", out, "--preset", "none", "--category", "topik"]) == 1
+    assert "--category topik: no row has it; choose among" in capsys.readouterr().err
+    assert main(["select", out, "--preset", "none", "--bound", "txt<=0.1"]) == 1
+    assert "--bound 'txt<=0.1': no such score; choose among" in capsys.readouterr().err
+
+
+def test_a_source_of_which_nothing_can_be_read_is_exit_code_6(tmp_path, capsys):
+    (tmp_path / "q.jsonl").write_text('{"video": "gone.mp4"}\n')
+    assert main(["annotate", str(tmp_path / "q.jsonl"), "--out", str(tmp_path / "out"), *BARE]) == 6
+    assert "nothing in it can be read" in capsys.readouterr().err
