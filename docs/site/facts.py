@@ -132,7 +132,7 @@ def _prompt(task: Task, sample: Sample, view: View) -> Iterator[str]:
         yield "and between the frames, after the seconds at which each subtitle is in its middle:"
         yield _fenced("\n".join(f"{cue.start:6.2f} to {cue.end:6.2f}  {cue.text}" for cue in timed[:4]))
     if task.ranking is not None:
-        yield "Where the model can rank, no letter is asked for; each choice is read as the reply to:"
+        yield "Where the model can rank, each choice is also read, for the official score, as the reply to:"
         yield _fenced(task.ranking.prompt(sample))
 
 
