@@ -88,9 +88,8 @@ def _no_number(task: Task, found: Mapping[str, Any], entry: Mapping[str, Any], r
         return "its benchmark is not on the hub"
     if found["data"] != "real":
         return "mini data: made videos and questions, not the benchmark's"
-    first = min(_of_dataset(task.source.hub), key=len, default=task.name)
-    if first != task.name:
-        return f"its dataset's own task is {first}: this is another one of the same data"
+    if (first := _variant_of(task)) is not None:
+        return f"its dataset's own task is {first}: this asks the same questions in another way"
     published = task.published.samples if task.published else None
     whole = max(published or 0, entry.get("samples") or 0)
     if not whole:
@@ -108,14 +107,15 @@ def _no_number(task: Task, found: Mapping[str, Any], entry: Mapping[str, Any], r
     return None
 
 
-def _of_dataset(hub: str) -> list[str]:
-    """The tasks that are made of a dataset of the hub."""
-    found = []
+def _variant_of(task: Task) -> str | None:
+    """The task that this one asks the questions of in another way ("videomme" of "videomme_subtitles"); None for no other's."""
     for name in task_names():
-        with contextlib.suppress(UserError):  # another's plug-in that does not load
-            if get_task(name).source.hub == hub:
-                found.append(name)
-    return found
+        if task.name.startswith(f"{name}_"):
+            with contextlib.suppress(UserError):  # a plug-in that does not load
+                other = get_task(name).source
+                if (other.hub, other.annotations) == (task.source.hub, task.source.annotations):
+                    return name
+    return None
 
 
 def _entry(

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "[not written down]"
+_WHOSE = (
+    r"(?:api|access|auth|bearer|hf|id|refresh|session|openai|azure|anthropic|google|gemini|github|gitlab|aws|wandb|slack|service"
+    r"|account|client|user|my|personal|deploy|bot)"
+)
 _NAME = (
     r"(?:(?:[\w-]*[_-])?(?:(?:api|access|private|secret)[_-]?key|secret|passw(?:or)?d|passphrase|pwd|credentials?)"
     r"|(?:proxy-)?authorization|auth|bearer|signature|key|cookie|jwt"
-    r"|(?!(?:public|cache|sort|primary|foreign|video|image|prompt|answer)[_-])[\w-]*[_-]key|(?-i:[a-z]+(?:Key|Token|Secret))"
-    # Of a tokenizer and a template, and no secret.
-    r"|(?!(?:[\w-]*[_-])?(?:pad|eos|bos|unk|sep|cls|mask|image|video|audio|vision|begin|end|start|stop|new|next|special|first"
-    r"|last|visual|frame|boi|eoi|think|tool|object|ref)[_-]token)(?:[\w-]*[_-])?token)"
+    rf"|(?:[\w-]*[_-])?{_WHOSE}[_-]?(?:key|token)|token)"
 )
 _VALUE = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk)-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}|xox[abprs]-[\w-]{10,})"
+    r"(?<![A-Za-z0-9/])(?:sk-(?=[\w-]*\d)[\w-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}|xox[abprs]-[\w-]{10,})"
 )
 """How the keys of some services begin, under whatever name."""
 _SECRET = re.compile(_NAME, re.IGNORECASE)

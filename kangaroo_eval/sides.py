@@ -14,6 +14,7 @@ from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.results import is_stale
 from kangaroo_eval.scores import read_scores
+from kangaroo_eval.task import Task
 
 MODEL_KEYS = frozenset({"model", "model_hash", "asked", "dtype", "frame_size", "keep_aspect"})
 """What of a protocol is the model's own: two runs may differ in it and still be compared."""
@@ -25,7 +26,6 @@ QUESTIONS = "questions"
 """The fingerprint of a task's questions and labels where `data_fingerprint` is that of a file with the answers too."""
 
 
-SHARE = "share of the scale"
 # No judge's scale reaches further.
 _LARGEST = 100.0
 
@@ -90,7 +90,7 @@ def read_side(path: Path) -> Side:
 
 
 def _task(path: Path, name: str) -> SideTask:
-    task, asked = get_task(name), read_asked(path, name)
+    task, scale, asked = _known(name), scale_of(name), read_asked(path, name)
     samples = {}
     for each in read_scores(path, name):
         told = each.careful
@@ -100,11 +100,11 @@ def _task(path: Path, name: str) -> SideTask:
         if told is None or told.value is None:
             continue
         samples[each.id] = Scored(
-            careful=told.value / task.scale,
+            careful=told.value / scale,
             official=None
             if each.official is None or each.official.value is None
-            else each.official.value / task.scale,
-            video=task.cluster(each),
+            else each.official.value / scale,
+            video=each.video if task is None else task.cluster(each),
             group=asked.get(each.id) or "",
             read=told.answer,
             target=each.target,
@@ -134,8 +134,7 @@ def _baseline(path: Path) -> Side:
 
 def _baseline_task(name: str, entry: Mapping[str, Any]) -> SideTask:
     groups, official = entry.get("groups", {}), entry.get("official", {})
-    # Earlier files hold a judge's scores as it gave them.
-    scale = 1 if entry.get("unit") == SHARE else _scale(name)
+    scale = scale_of(name)
     samples = {
         key: Scored(
             careful=_sound(score) / scale,
@@ -148,12 +147,18 @@ def _baseline_task(name: str, entry: Mapping[str, Any]) -> SideTask:
     return SideTask(samples, int(entry.get("asked", len(samples))), entry.get("seconds"))
 
 
-def _scale(name: str) -> float:
+def _known(name: str) -> Task | None:
+    """The task; None for a plug-in's that is not here."""
     try:
-        return get_task(name).scale
+        return get_task(name)
     except UserError:
-        # Of a plug-in that is not here: it will not be compared either.
-        return 1
+        return None
+
+
+def scale_of(name: str) -> float:
+    """What a judge's scores go to, of which files hold them and a side has shares."""
+    task = _known(name)
+    return 1 if task is None else task.scale
 
 
 def _sound(score: Any) -> float:
@@ -168,23 +173,25 @@ def write_baseline(path: Path, side: Side) -> None:
     """Write a side as a baseline file: one line a sample, so that a review shows which ones changed."""
     tasks = {}
     for name, task in side.tasks.items():
-        ordered = dict(sorted(task.samples.items()))
+        ordered, scale = dict(sorted(task.samples.items())), scale_of(name)
         grouped = {key: each.group for key, each in ordered.items() if each.group}
         tasks[name] = {
-            **({"unit": SHARE} if _scale(name) != 1 else {}),
             "asked": task.asked,
             "seconds": None if task.seconds is None else round(task.seconds, 4),
-            "scores": {key: plain(each.careful) for key, each in ordered.items()},
-            "official": {key: plain(each.official) for key, each in ordered.items()},
+            "scores": {key: plain(each.careful, scale) for key, each in ordered.items()},
+            "official": {key: plain(each.official, scale) for key, each in ordered.items()},
             "videos": {key: each.video for key, each in ordered.items()},
             **({"groups": grouped} if grouped else {}),
         }
     write_json(path, {"schema": SCHEMA, "model": side.model, "protocol": dict(side.protocol), "tasks": tasks})
 
 
-def plain(score: float | None) -> float | int | None:
-    """1 and not 1.0, as a reviewer would write it."""
-    return None if score is None else int(score) if score == int(score) else score
+def plain(score: float | None, scale: float = 1) -> float | int | None:
+    """A share of `scale` as a file has it: 1 and not 1.0, as a reviewer would write it."""
+    if score is None:
+        return None
+    found = score if scale == 1 else round(score * scale, 9)
+    return int(found) if found == int(found) else found
 
 
 def value(task: SideTask, reader: str = "careful") -> float | None:
@@ -230,10 +237,8 @@ def _of_answers(key: str) -> bool:
 
 
 def _ranking(name: str) -> bool:
-    try:
-        return get_task(name).ranking is not None
-    except UserError:
-        return False
+    task = _known(name)
+    return task is not None and task.ranking is not None
 
 
 def _unlike(old: Any, new: Any, key: str) -> list[tuple[str, Any, Any]]:

@@ -86,12 +86,13 @@ def _json_objects(text: str) -> Iterator[dict[str, Any]]:
 _WORDS = {"zero": 0.0, "one": 1.0, "two": 2.0, "three": 3.0}
 _RATED = rf"(?<![-.\w])(?P<rating>-?[0-9]+(?:\.[0-9]+)?|{'|'.join(_WORDS)})(?:\s*(?:/|out of)\s*3)?"
 _STATED_RATING = re.compile(
-    r"\b(?:(?:rating|score|grade|similarity|answer|your response)\b[\"'*)\]]*(?:\s*\(?0\s*(?:-|to)\s*3\)?)?\s*(?:\b(?:is|of|would be|should be)\b|[:=：])"
+    r"\b(?:(?:rating|score|grade|similarity|your response)\b[\"'*)\]]*(?:\s*\(?0\s*(?:-|to)\s*3\)?)?\s*(?:\b(?:is|of|would be|should be)\b|[:=：])"
     r"|i(?:'d| would| will)? (?:give|rate|score) (?:this|it|the \w+(?: \w+)?)(?: as)?(?: an?)?\b)"
     rf"[\s\"'*(\[]*{_RATED}(?!\w|\.[0-9]|\s*[-/+]\s*[0-9])",
     re.IGNORECASE,
 )
-_WHOLE_RATING = re.compile(rf"[\W_]*{_RATED}[\W_]*", re.IGNORECASE)
+# A judge also says what the answers are: "answer" is a rating's name only where nothing else is said.
+_WHOLE_RATING = re.compile(rf"[\W_]*(?:(?:the )?answer(?: is|:)\s*)?{_RATED}[\W_]*", re.IGNORECASE)
 # "3, because ..." and "3. It matches", but neither "2, 3" nor the first of a numbered list.
 _LEADING_RATING = re.compile(
     rf"[\W_]*{_RATED}[\"'*)\]]*(?:[,;:.]\s|\s*[\n(–—]|\s-\s|\s(?:because|since|as)\b)(?!\s*[0-9])(?!.*\n\W*2\.)",

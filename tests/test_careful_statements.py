@@ -6,6 +6,7 @@ The table is of replies made up for it; the last test is of a real model's, whos
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 
 import pytest
@@ -68,12 +69,33 @@ CASES = [
     (ANIMALS, "A > B > C", "A"),
     (("x", "y", "Both A and B"), "A, B", "C"),
     (("red", "blue", "over there", "green"), "All of the above.", None),
+    (YES, "No, I cannot see the video", None),
+    (YES, "No, the information is insufficient", None),
+    (YES, "No. The video was not provided.", None),
+    (YES, "Yes, but I can't tell", None),
+    (YES, "Yes, I understand the question. Please upload the video.", None),
+    (YES, "Correct, but which is it?", None),
+    (COLOURS, "The light is red. We can see it turn green. So green.", "C"),
+    (COLOURS, "The shirt is red. We can see that it turns blue at the end, so it is blue.", "B"),
+    (COLOURS, "The light is red. This is shown at the start; it must be green in the end.", "C"),
+    (COLOURS, "The first car is red. You can see the second car is blue.", None),
+    (COLOURS, "The answer is the opposite of red. So it is blue.", "B"),
+    (tuple("abcde"), "E: Unable to connect to server: Connection refused", None),
+    (tuple("abcde"), "E. Traceback (most recent call last)", None),
+    (tuple("abcde"), "Answer: A 500 Internal Server Error", None),
+    (tuple("abcde"), "Answer: A server error occurred, rate limit exceeded", None),
 ]
 
 
 @pytest.mark.parametrize(("options", "text", "letter"), CASES, ids=[text[:50] for _, text, _ in CASES])
 def test_what_is_stated_is_read(options, text, letter):
     assert careful(text, options).answer == letter
+
+
+def test_a_degenerate_list_takes_no_time():
+    started = time.perf_counter()
+    assert careful("✅ A\n❌ B\n" * 30 + "✅ Th", ANIMALS).answer is None
+    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -255,9 +255,15 @@ def test_the_table_has_ids_targets_answers_and_texts(made, capsys):
     ]
 
 
-def test_an_answer_is_no_formula_of_a_spreadsheet():
-    for text in ("=HYPERLINK(1)", "+1", "-2", "@SUM(1)", "\t=1"):
-        assert no_formula(text) == f"'{text}"
+def test_an_answer_is_no_formula_of_a_spreadsheet(made):
+    given = replies("lvbench", made)
+    first = samples_of("lvbench", made)[0].id
+    made_run("lvbench", made, {**given, first: "=HYPERLINK(1)"})
+    assert run(*export("csv")) == 0
+    text = Path("run/export/answers.csv").read_text(encoding="utf-8")
+    assert "'=HYPERLINK(1)" in text and ",=HYPERLINK" not in text
+    for each in ("+1", "-2", "@SUM(1)", "\t=1"):
+        assert no_formula(each) == f"'{each}"
     assert no_formula("A = 2") == "A = 2" and no_formula("") == ""
 
 

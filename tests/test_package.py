@@ -44,7 +44,7 @@ WALLS = {
     "verdicts": {"careful"},
     "metrics": {"types"},
     "paired": set(),
-    "sides": {"errors", "journal", "metrics", "registry", "results", "scores"},
+    "sides": {"errors", "journal", "metrics", "registry", "results", "scores", "task"},
     "compare": {"errors", "paired", "sides"},
     "gate": {"errors", "compare", "paired", "results"},
     "wire": {"reply_cache"},

@@ -305,6 +305,9 @@ def test_tempcompass_careful_caption_answer_knows_the_options():
         ("２", 2),
         ("Rating：2", 2),
         ("I cannot give it a rating", None),
+        ("The ground truth answer is 2, your answer is 1. Score: 0", 0),
+        ("The answer is 2 dogs. Score: 3", 3),
+        ("The reference answer is 2", None),
     ],
 )
 def test_a_judges_rating_is_read_however_it_is_put(said, rating):

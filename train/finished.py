@@ -5,6 +5,7 @@ A finished stage is not run again. It stands for what is asked now only where th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -30,9 +31,11 @@ def asked(  # noqa: PLR0913
 ) -> dict[str, Any]:
     """What decides a stage's result and can be told before any weights are read. UserError for a stage that the
     recipe does not have, DataError for a manifest that cannot be read."""
-    start: dict[str, Any] = {"components": dict(components)} if components else {}
+    start: dict[str, Any] = {"components": dict(components)} if components and source is None else {}
     if source is not None and weights_of(source) is None:
-        start["weights"] = of_folder(source).hash
+        # What is wrong with the folder is told by whoever reads it; a result stays one when its source is gone.
+        with contextlib.suppress(UserError, OSError):
+            start["weights"] = of_folder(source).hash
     part: Any = next((each for each in recipe.warmups if each.kind == name), None)
     return {
         "recipe": recipe.name,
@@ -64,7 +67,9 @@ def result(out: Path, now: Mapping[str, Any], source: Path | None) -> Path | Non
         there, start, model = told["asked"], told["from"], out / str(told["model"])
     except LookupError:
         raise UserError(f"{out / FILE} is damaged: remove it, and the same command runs the stage") from None
-    differing = list(_differing(there, dict(now)))
+    # Earlier versions did not tell what a stage began with.
+    both = {key: value for key, value in now.items() if key not in ("components", "weights") or key in there}
+    differing = list(_differing({key: value for key, value in there.items() if key in both}, both))
     begun = weights_of(source)
     if begun is not None and begun != start:
         differing.append(f"from: other weights there than those in {source}")
@@ -78,14 +83,11 @@ def result(out: Path, now: Mapping[str, Any], source: Path | None) -> Path | Non
 
 
 def check(out: Path, now: Mapping[str, Any]) -> None:
-    """UserError, which names the difference, where the stage that is done in `out` was asked something else than `now`, beside
-    the weights that it began with."""
-    there = dict((_read(out) or {}).get("asked", {}))
-    differing = list(
-        _differing(
-            {**there, "components": None, "weights": None}, {**now, "components": None, "weights": None}
-        )
-    )
+    """UserError, which names the difference, where the stage that is done in `out` was asked something else than `now`: another
+    recipe, other settings or steps. Weights, data and seed are the user's."""
+    there = (_read(out) or {}).get("asked", {})
+    keys = ("recipe", "dtype", "stage", "settings", "steps")
+    differing = list(_differing({key: there.get(key) for key in keys}, {key: now.get(key) for key in keys}))
     if differing:
         raise UserError(f"{out} is not what the recipe asks for ({'; '.join(differing)}): run it as it is")
 

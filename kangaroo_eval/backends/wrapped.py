@@ -43,6 +43,11 @@ class Wrapped(ABC):
         self.model_hash = hashlib.sha256(f"{self.kind}\0{identity}".encode()).hexdigest()
         self.dtype = facts.dtype or "unknown"
 
+    @property
+    def handing_over(self) -> bool:
+        """Whether the inner model hands over what was answered when it was interrupted."""
+        return bool(getattr(self.inner, "handing_over", False))
+
     @abstractmethod
     def change(self, request: Request) -> Request:
         """What the inner model gets in place of a request."""

@@ -22,13 +22,16 @@ _FINALLY = re.compile(
 
 _EVIDENCE = re.compile(
     r"\s*(?:this|that|it|which|these|the) (?:\w+ ){0,2}(?:(?:can|could|may) be |is |are |was |were )(?:\w+ly )?"
-    r"(?:evident|indicat\w+|infer\w+|deduc\w+|determin\w+|observ\w+|evidenc\w+|support\w+|seen|shown|based on|clear from|apparent|because)\b"
-    r"|\s*(?:we|you|i) can (?:\w+ )?(?:tell|see|infer|determine|deduce)\b",
+    r"(?:(?:evident|apparent|clear|indicated|inferred|deduced|determined|observed|evidenced|supported|seen|shown|concluded)"
+    r"(?: \w+ly)? (?:from|by|because|in the way|as|through|when|on the basis|since|based)\b|based on\b|because\b)"
+    r"|\s*(?:we|you|i) can (?:\w+ly )?(?:tell|infer|determine|deduce)(?: \w+){0,2} (?:because|from|by)\b",
     re.IGNORECASE,
 )
 _ANSWERED = re.compile(
-    r"\b(?:answer|(?:correct|right|best) (?:option|choice))(?: is|:)[^.\n]{0,40}$", re.IGNORECASE
+    r"\b(?:answer|(?:correct|right|best) (?:option|choice))(?: is|:)[\s\"'*(]*(?:the |an? )?[\s\"'*(]*$",
+    re.IGNORECASE,
 )
+_SO = re.compile(r"\s*(?:so|thus|hence|therefore|in conclusion)\b", re.IGNORECASE)
 
 
 def _order(words: Words, options: OptionSet) -> int | None:
@@ -157,6 +160,14 @@ def _stated(words: Words, options: OptionSet, affirmed: list[Described]) -> Read
     if len(exact) != 1 or len(which := next(iter(exact))) != 1:
         return None
     if any(not one.named.options & which for one in opening):
+        return None
+    starts = {each.sentence: each.start for each in reversed(words.clauses)}
+    if any(
+        one.clause.concludes
+        and not one.named.options & which
+        and _SO.match(words.text, starts[one.clause.sentence])
+        for one in affirmed
+    ):
         return None
     named = next(one.named for one in opening if one.named.exact)
     second = next((clause for clause in words.clauses if clause.sentence == 1), None)

@@ -254,9 +254,19 @@ def may_have(text: str, hints: tuple[str, ...]) -> bool:
 
 
 _ANSWERS = re.compile(
-    r"\s*[\"'(*]{0,3}[A-Z][).:]{1,2}\s+[A-Za-z]"
-    r"|[^\n]{0,200}\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is|:)\s{1,2}[\"'(*]{0,3}[A-Z](?![\w'])"
+    r"[^\n]{0,200}\b(?:[Aa]nswer|[Oo]ption|[Cc]hoice)(?: is|:)\s{1,2}[\"'(*]{0,3}[A-Z](?=[\"')*]{0,3}(?:[.,;!]|\s*\Z|\n))"
 )
+_LETTERED = re.compile(r"\s*[\"'(*]{0,3}([A-Z])[).:]{1,2}\s+(.{1,120})")
+
+
+def _begins_with_option(text: str, options: Sequence[str]) -> bool:
+    """Whether a reply begins with a letter and half the words of its option: not "E: connection refused"."""
+    found = _LETTERED.match(text)
+    place = ord(found[1]) - ord("A") if found else 26
+    if found is None or place >= len(options):
+        return False
+    own = set(re.findall(r"\w{3,}", options[place].lower()))
+    return bool(own) and 2 * len(own & set(re.findall(r"\w{3,}", found[2].lower()))) >= len(own)
 
 
 def is_failure(text: str, options: Sequence[str] = ()) -> bool:
@@ -266,7 +276,7 @@ def is_failure(text: str, options: Sequence[str] = ()) -> bool:
     first = _FAILED_FIRST.match(text[:200])
     if not first and not (may_have(head, _FAILURE_HINTS) and _FAILURES.search(head)):
         return False
-    if _ANSWERS.match(head):
+    if _ANSWERS.match(head) or _begins_with_option(head, options):
         return False
     own = " ".join(options).lower()
     said = [found[0].lower() for found in _FAILURES.finditer(head)]

@@ -86,7 +86,7 @@ _ALL_OF = re.compile(
 
 _RANKED = re.compile(r"(?<![\w'])([A-Z])(?: ?> ?[A-Z]){2,}(?![\w'])")
 _LISTED = re.compile(r"(?i:options?|choices?)?:?(?:[\W\d_]*(?<![^\W\d_])[A-Z](?![^\W\d_]))+[\W\d_]*")
-_MARKED = re.compile(r"(?:\s*[✅✔✓❌✗✘]\W{0,3}[A-Z]\b\W{0,2}?)+")
+_MARKED = re.compile(r"(?:\s*[✅✔✓❌✗✘]\s?\(?[A-Z]\b[).:,;]?)+\s*")
 _ORDERED = re.compile(r"[>→=✓✔✅❌✗✘]")
 _REPEATED = re.compile(r"[\W_]*([A-Z])(?:[\W_]+\1)*[\W_]*")
 
@@ -154,24 +154,21 @@ def _weighed(text: str, options: OptionSet) -> Reading:
     return _from_words(plainer, said, options, listing)
 
 
-_TRUE = re.compile(
-    r"\W*(?:yes|yeah|yep|true|correct|(?:it|this|that|the (?:statement|claim|description)) is (?:true|correct|right))\b",
-    re.IGNORECASE,
-)
+_SAYS = r"(?:,? (?:it|he|she|they|there|this|that)(?:'s| \w+(?:n't)?)(?: not)?)?"
+_IT_IS = r"(?:(?:it|this|that|the (?:statement|claim|description)) is )"
+_TRUE = re.compile(rf"\W*(?:(?:yes|yeah|yep){_SAYS}|{_IT_IS}?(?:true|correct|right))\W*", re.IGNORECASE)
 _FALSE = re.compile(
-    r"\W*(?:(?:no|nope)(?=\W*$|[^\w\s]|\s+(?:he|she|it|they|there|the|this|that|these|those|we|i)\b)"
-    r"|(?:(?:it|this|that|the (?:statement|claim|description)) is )?(?:false|incorrect|untrue|not (?:true|correct|right))\b)",
+    rf"\W*(?:(?:no|nope){_SAYS}|{_IT_IS}?(?:false|incorrect|untrue)|{_IT_IS}?not (?:true|correct|right))\W*",
     re.IGNORECASE,
 )
-_EITHER = tuple(re.compile(rf"\b(?:{said})\b", re.IGNORECASE) for said in ("yes|true", "no|false"))
 
 
 def _verdict_of(text: str, options: OptionSet) -> Reading | None:
-    """A yes or a no that begins the reply ("Yes he does", "It is false"), where these are options."""
+    """A reply that is a yes or a no and nothing else ("Yes he does", "It is false"), where these are options."""
     assert options.verdicts is not None
     for place, said in enumerate((_TRUE, _FALSE)):
-        found = said.match(text)
-        if found and not all(each.search(text) for each in _EITHER):
+        found = None if refuses(text) else said.fullmatch(text)
+        if found:
             return word(options, frozenset({options.verdicts[place]}), found.span(), "yes_no")
     return None
 

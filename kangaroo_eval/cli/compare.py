@@ -47,18 +47,19 @@ def command(options: argparse.Namespace) -> int:
 
 
 def summary(found: Any, code: int, alpha: float) -> dict[str, Any]:
-    """What `--json` prints: the second run's numbers as fractions (of a judge's scale too), with the differences in points
-    and their intervals at 1 - alpha."""
+    """What `--json` prints: the second run's numbers as `run --json` has them (fractions, and a judge's on its scale), with the
+    differences in points of a hundred and their intervals at `level`, 1 - alpha."""
     from kangaroo_eval.compare import Comparison
-    from kangaroo_eval.sides import value
+    from kangaroo_eval.sides import scale_of, value
 
     assert isinstance(found, Comparison)
     tasks = {}
     for task in found.tasks:
         low, high = task.careful.interval(alpha)
         scores = {reader: value(task.new, reader) for reader in ("careful", "official")}
+        scale = scale_of(task.name)
         tasks[task.name] = {
-            **{reader: None if each is None else each / 100 for reader, each in scores.items()},
+            **{reader: None if each is None else scale * each / 100 for reader, each in scores.items()},
             "n": task.careful.n,
             "coverage": task.new.coverage,
             "difference": 100 * task.careful.value,
@@ -71,7 +72,7 @@ def summary(found: Any, code: int, alpha: float) -> dict[str, Any]:
         "exit": code,
         "run": None if path is None else str(path),
         "model": found.new.model,
-        "alpha": alpha,
+        "level": 1 - alpha,
         "tasks": tasks,
     }
 

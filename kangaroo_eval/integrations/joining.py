@@ -188,16 +188,17 @@ def carried(task: Task, parts: Sequence[Part]) -> dict[str, tuple[Sample, Row]]:
         )
     found: dict[str, tuple[Sample, Row]] = {}
     for part in parts:
-        letters = max((len(letters_of(row.choices)) for row in part.rows), default=0)
         if known is None and any(row.score is not None and not 0 <= row.score <= 1 for row in part.rows):
             log.warning(
                 "%s: what was recorded of each answer is no share of a whole (0 to 1), so it is no score here",
                 task.name,
             )
-            part = part._replace(rows=[dataclasses.replace(row, score=None) for row in part.rows])
+            unscored = [dataclasses.replace(row, score=None) for row in part.rows]
+            part = part._replace(rows=unscored)
         labels = [letter for row in part.rows if (letter := letter_of(row.target, row.choices))]
+        counts = [len(letters_of(row.choices)) for row in part.rows]
         letters = max(
-            [letters, LEAST_OPTIONS, *("ABCDEFGHIJKLMNOPQRSTUVWXYZ".index(each) + 1 for each in labels)]
+            [*counts, LEAST_OPTIONS, *("ABCDEFGHIJKLMNOPQRSTUVWXYZ".index(each) + 1 for each in labels)]
         )
         for row in part.rows:
             name = own_id(task.name, part.name, row) or f"{part.name}/{row.number}"

@@ -11,6 +11,9 @@ from conftest import videomme_rows, write_videomme
 from huggingface_hub import parse_eval_result_entries
 from test_predictions import refused, result, run, score
 
+from kangaroo_eval.eval_results import _variant_of
+from kangaroo_eval.registry import get_task
+
 pytestmark = pytest.mark.usefixtures("away")
 
 
@@ -99,7 +102,7 @@ def test_wrong_use_is_one_line(whole, capsys):
     assert "makes it anew" in refused(capsys, 1, *export())
 
 
-def test_a_sixth_of_the_answers_is_no_number_whatever_coverage_was_asked_for(whole, capsys):
+def test_three_quarters_of_the_answers_are_no_number_whatever_coverage_was_asked_for(whole, capsys):
     assert run(*score("videomme", answers(2000, 2), whole), "--min-coverage", "0.1") == 0
     assert "74.1 % coverage" in refused(capsys, 1, *export())
 
@@ -113,8 +116,8 @@ def test_options_in_another_order_are_not_the_benchmarks(whole, capsys):
     assert "its options were shuffled" in refused(capsys, 1, *export())
 
 
-def test_one_task_of_a_dataset_has_its_number():
-    from kangaroo_eval.eval_results import _of_dataset
-
-    assert min(_of_dataset("lmms-lab/Video-MME"), key=len) == "videomme"
-    assert "videomme_subtitles" in _of_dataset("lmms-lab/Video-MME")
+def test_the_same_questions_asked_in_another_way_have_no_number_of_the_datasets(whole, capsys):
+    assert run(*score("videomme_subtitles", answers(2700, 2), whole)) == 0
+    assert "its dataset's own task is videomme" in refused(capsys, 1, *export())
+    # The whole of EgoSchema is not the part of it that has labels.
+    assert _variant_of(get_task("egoschema_full")) is None and _variant_of(get_task("videomme")) is None

@@ -3,6 +3,7 @@ make of them."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ def assemble_all(asked: Asked, out: Path) -> str:
         told += [f"{count:,} left out: {reason}" for reason, count in drops.most_common()]
     for each in asked.sets:
         converted = convert(each.name, each.file, named(each.videos))
-        kept = [example for example in converted.examples if _worth(example, asked.threshold)]
+        kept = list(filter(None, (_worth(example, asked.threshold) for example in converted.examples)))
         examples += kept
         told.append(f"{each.name}: {converted.told()}")
         if left := len(converted.examples) - len(kept):
@@ -89,9 +90,13 @@ def assemble_all(asked: Asked, out: Path) -> str:
     return "\n".join([*filter(None, told), report.told(), f"{written:,} rows: {out}"])
 
 
-def _worth(example: Example, threshold: float) -> bool:
-    """Whether Eq. 2 keeps a caption of the example, where it is one of captions."""
-    return not example.captions or any(verdict.kept for verdict in refine(example.captions, threshold))
+def _worth(example: Example, threshold: float) -> Example | None:
+    """The example with those of its captions that Eq. 2 keeps; None where it has captions and none is."""
+    if not example.captions:
+        return example
+    verdicts = refine(example.captions, threshold)
+    kept = tuple(caption for caption, verdict in zip(example.captions, verdicts, strict=True) if verdict.kept)
+    return dataclasses.replace(example, captions=kept) if kept else None
 
 
 def _captioned(asked: Asked) -> Iterator[tuple[Path, list[Example], Counter[str]]]:

@@ -23,6 +23,7 @@ NEAR_PICTURES = 6
 """The same for a picture alone, which has no second frame to confirm it: of two that have nothing in common, one pair in 10^8
 is within 10 bits by chance, and a web set has 10^8 pictures to compare each with; within 6 bits it is one in 10^11."""
 _MOST_NEAR = 15
+_CONFIRMED = 2
 LEAST = 0.5
 """The share of a clip's frames that must be found in another one."""
 
@@ -74,12 +75,12 @@ class Index:
             raise UserError(f"{near} bits: give 0 to {_MOST_NEAR}, up to which the index misses none")
         self._near = near
         self._bands: dict[tuple[int, int], set[tuple[str, str]]] = defaultdict(set)
-        self._sizes: dict[str, int] = {}
+        self._frames: dict[str, set[str]] = defaultdict(set)
 
     def add(self, name: str, hashes: Iterable[str]) -> None:
         """Add a clip's frames."""
         kept = set(filter(None, hashes))
-        self._sizes[name] = len(kept)
+        self._frames[name] |= kept
         for found in kept:
             for place, value in enumerate(bytes.fromhex(found)):
                 self._bands[place, value].add((name, found))
@@ -101,8 +102,9 @@ class Index:
                     theirs[name].add(other)
             for name, count in counts.items():
                 share = count / len(frames)
-                if either:
-                    share = max(share, len(theirs[name]) / self._sizes[name])
+                # One frame alone may be alike by chance, or a title card that any film has.
+                if either and len(theirs[name]) >= _CONFIRMED:
+                    share = max(share, len(theirs[name]) / len(self._frames[name]))
                 best[name] = max(best.get(name, 0.0), share)
         return best
 

@@ -19,14 +19,14 @@ def records(file: Path) -> Iterator[Fields | DataError]:
             yield from records(each)
         return
     readers = {".json": _json, ".jsonl": _lines, ".txt": _lines, ".csv": _csv, ".parquet": read_rows}
-    if file.suffix not in readers:
+    if file.suffix.lower() not in readers:
         raise DataError(
             f"{file}: unknown format {file.suffix!r}; expected one of {', '.join(readers)}, or a folder"
         )
     if not file.is_file():
         raise DataError(f"annotation file not found: {file}")
     try:
-        yield from readers[file.suffix](file)
+        yield from readers[file.suffix.lower()](file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
 

@@ -79,7 +79,7 @@ def _check(where: str, record: Mapping[str, Any]) -> None:
     taken = [key for key in RESERVED if key in record]
     if taken:
         raise DataError(f"{where}: the key {taken[0]!r} is one that annotating writes: give it another name")
-    for key in ("start", "end", "duration"):
+    for key in ("start", "end"):
         value = record.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise DataError(f"{where}: {key} {value!r} is no number of seconds")
@@ -98,8 +98,7 @@ def _records(source: Path) -> Iterator[Mapping[str, Any]]:
         if isinstance(found, DataError):
             raise found
         yield {
-            key: _number(value) if key in ("start", "end", "duration") else value
-            for key, value in found.values.items()
+            key: _number(value) if key in ("start", "end") else value for key, value in found.values.items()
         }
 
 
