@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from kangaroo_eval.errors import DataError, MediaError, UserError
+from kangaroo_eval.errors import DataError, MediaError, RunFailed, UserError, first_line
 from kangaroo_eval.miniworld.dice import Dice
 from kangaroo_eval.model.processing import KangarooProcessor
 from kangaroo_eval.train.batch import IGNORED, Document, Pack, Spelling, collate
@@ -165,7 +165,9 @@ class PackedData(Dataset[Pack]):
     def identity(self) -> str:
         """A hash of all that decides which micro-batches there are: data, order, frames, caps and ranks."""
         vocabulary = sorted(self.processor.tokenizer.get_vocab().items())
-        told = (self.mixture.identity, astuple(self.budget), astuple(self.batching), self.ranks)
+        # Whether a bad row ends the run or is left out moves no other: a run that one has ended goes on without it.
+        batching = replace(self.batching, bad="fail")
+        told = (self.mixture.identity, astuple(self.budget), astuple(batching), self.ranks)
         text = (self.processor.layout, self.processor.chat_format, vocabulary)
         return hashlib.sha256(repr((told, text)).encode()).hexdigest()
 
@@ -228,7 +230,7 @@ class PackedData(Dataset[Pack]):
         )
         if self.batching.bad == "fail":
             raise UserError(
-                f"{name}: {reason}: shorten its text, show fewer frames, or go on without it (bad='skip')"
+                f"{name}: {reason}: shorten its text, show fewer frames, or go on without it (--on-bad skip)"
             )
         return _Planned(draw, name, 1, 0, reason)
 
@@ -254,7 +256,7 @@ class PackedData(Dataset[Pack]):
         except MediaError as error:
             if self.batching.bad == "fail":
                 raise DataError(
-                    f"{planned.name}: {error}; mend or remove the row, or go on without it (bad='skip')"
+                    f"{planned.name}: {error}; mend or remove the row, or go on without it (--on-bad skip)"
                 ) from error
             # Its place in the plan stays, so that no other rank or worker need know of it.
             side = self.processor.frame_size
@@ -354,11 +356,26 @@ def in_order(data: Dataset[Batch], places: Any, workers: int = 0) -> Iterator[Ba
         # DataLoader draws a seed for its workers, from the global generator unless it has one of its own.
         generator=torch.Generator(),
     )
-    for carried in batches:
+    for carried in _whole(batches):
         found = pickle.loads(carried)
         if isinstance(found, UserError):
             raise found
         yield found
+
+
+def _whole(batches: DataLoader[bytes]) -> Iterator[bytes]:
+    """The batches. RunFailed where a process that makes them was killed, most likely for want of memory."""
+    stream = iter(batches)
+    while True:
+        try:
+            yield next(stream)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            raise RunFailed(
+                f"a process that makes batches has ended ({first_line(error)}): give it more memory, or fewer --workers; the "
+                "last checkpoint is kept, and the same command goes on"
+            ) from error
 
 
 class _Carried(Dataset[bytes]):

@@ -228,7 +228,7 @@ class ManifestSource:
         if unreadable:
             told = told_of(path, unreadable, len(rows))
             if bad == "fail" or not self._rows:
-                raise DataError(f"{told}; mend or remove them, or have them left out with bad='skip'")
+                raise DataError(f"{told}; mend or remove them, or have them left out with --on-bad skip")
             log.warning("%s; left out", told)
         self.identity = self._hash()
 

@@ -101,7 +101,7 @@ def read_manifest(path: Path, root: Path | None = None, bad: Policy = "fail") ->
     if found.bad:
         told = told_of(path, found.bad, len(found.rows) + len(found.bad))
         if bad == "fail" or not found.rows:
-            raise DataError(f"{told}; mend or remove them, or have them left out with bad='skip'")
+            raise DataError(f"{told}; mend or remove them, or have them left out with --on-bad skip")
         log.warning("%s; left out", told)
     return found.rows
 

@@ -330,7 +330,7 @@ def test_closing_an_endless_stream_ends_its_workers(folder, processor):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_that_does_not_decode_ends_the_run_with_its_name(folder, processor, workers):
     data = from_files(folder, processor, "bad")
-    with pytest.raises(DataError, match=r"^bad:4: .*broken\.mp4: .*bad='skip'\)$") as told:
+    with pytest.raises(DataError, match=r"^bad:4: .*broken\.mp4: .*--on-bad skip\)$") as told:
         list(loader(data, 0, 20, workers))
     assert "\n" not in str(told.value)
 
