@@ -186,14 +186,10 @@ def run_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     needed to tell it from the others."""
     told = [dict(run["run"]) for run in runs]
     names = [str(each["model"]) for each in told]
-    for extra in (
-        lambda each: f", {each['frames']} frames" if each.get("frames") else "",
-        lambda each: f", {str(each.get('id'))[:8]}",
-    ):
+    frames = [f", {each['frames']} frames" if each.get("frames") else "" for each in told]
+    for more in (frames, [f", {str(each.get('id'))[:8]}" for each in told]):
         again = {name for name, count in Counter(names).items() if count > 1}
-        names = [
-            name + extra(each) if name in again else name for name, each in zip(names, told, strict=True)
-        ]
+        names = [name + extra if name in again else name for name, extra in zip(names, more, strict=True)]
     return names
 
 

@@ -145,7 +145,7 @@ def is_ours(path: Path) -> bool:
     from pyarrow import ArrowException
 
     try:
-        return _KEY.encode() in (pq.read_schema(path).metadata or {})
+        return _KEY in (pq.read_schema(path).metadata or {})
     except (OSError, ArrowException):
         return True
 
