@@ -69,7 +69,8 @@ def test_answers_stream_and_the_second_reuses_the_video(page):
     session, _ = begin(page)
     *streamed, (messages, status, box) = page.ask(session, "What?")
     assert [message["role"] for message in messages] == ["user", "assistant"]
-    assert len(streamed) > 3 and streamed[-1][1] == "answering ..." and box == ""
+    # One state before the answer and one for each of its words, of which there may be one.
+    assert len(streamed) > 1 and streamed[-1][1] == "answering ..." and box == ""
     assert "video encoded" in status
     *_, (messages, status, _) = page.ask(session, CHINESE)
     assert messages[2]["content"] == CHINESE and "video reused" in status

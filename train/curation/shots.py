@@ -33,6 +33,11 @@ _HELD_WHOLE = 256 * 2**20
 """Bytes of frames that are held at a time; the second where a file cannot be sought in."""
 
 
+def _down(seconds: float) -> float:
+    """To four decimals, and 4.4 is 4.4 whatever its last bit."""
+    return math.floor(round(seconds * 1e4, 6)) / 1e4
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cut:
     """One row a shot, by a detector of `CUTTERS`; `threshold` is the detector's own unless one is given.
@@ -66,8 +71,8 @@ class Cut:
                 "shot": number,
                 "shots": len(bounds),
                 # Down, never up: a clip ends before the first frame that is at its end or later.
-                "start": math.floor(start * 1e4) / 1e4,
-                "end": math.floor(end * 1e4) / 1e4,
+                "start": _down(start),
+                "end": _down(end),
                 "duration": round(end - start, 3),
             }
             for number, (start, end) in enumerate(bounds)

@@ -306,7 +306,7 @@ def test_files_of_every_format(tmp_path):
     for file in tmp_path.iterdir():
         found = convert("videochatgpt", file, named("videos"))
         assert (len(found.examples), found.records, not found.bad) == (2, 2, True), file
-        assert found.examples[0].id == "videochatgpt/0"
+        assert found.examples[0].id == f"videochatgpt/{file.stem}/0"
         assert found.examples[0].video.startswith("videos/v")
     moments = tmp_path / "charades_sta_train.txt"
     moments.write_text("AO8RW 0.0 6.9##a person sits.\nnonsense\n")

@@ -221,11 +221,10 @@ def test_an_example_that_is_none(changes, said):
         example(**changes)
 
 
-def test_dense_captions_count_from_the_clip():
-    assert (
-        dense([Segment(12.5, 14, "A\n b."), Segment(10, 12.04, "C.")], 10)
-        == "0.0 - 2.0 s: C.\n2.5 - 4.0 s: A b."
-    )
+def test_dense_captions_tell_the_seconds_that_the_network_is_told():
+    """Those of the file, of a clip as well: the times of its frames are those of the file."""
+    told = dense([Segment(12.5, 14, "A\n b."), Segment(10, 12.04, "C.")])
+    assert told == "10.0 - 12.0 s: C.\n12.5 - 14.0 s: A b."
 
 
 # Several rounds of a video
