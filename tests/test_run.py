@@ -282,6 +282,28 @@ def test_a_batch_that_failed_is_gone_when_its_questions_are_asked_again(made, tm
     assert len(alive) == 12 and not any(alive)
 
 
+def test_what_was_answered_before_an_interrupt_is_handed_over_whole(made, tmp_path):
+    """A progress bar that raises once an interrupt has come must not cost the replies that are paid for."""
+
+    class Handing(Oracle):
+        handing_over = False
+
+        def respond(self, requests):
+            answered = list(super().respond(requests))
+            yield answered[0]
+            self.handing_over = True
+            yield from answered[1:]
+            raise KeyboardInterrupt
+
+    def tell(progress):
+        if progress.done > 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(Handing(), made, tmp_path / "run", progress=tell)
+    assert len(lines(tmp_path / "run/videomme.answers.jsonl")) == 12
+
+
 def test_one_failing_request_fails_alone(made, tmp_path):
     def say(request):
         if request.id == "002-2":
