@@ -706,6 +706,9 @@ def test_what_is_no_share_of_a_whole_is_no_score(capsys):
     log_of("rated", [record(n, "text", "open", "Describe", gpt_score=n) for n in range(5)])
     assert run(*imported("log")) == 0
     assert result("lmms:rated")["official"]["value"] is None
+    log_of("told", [record(n, "text", "open", "Describe", judged={"score": n}) for n in range(5)])
+    assert run(*imported("log", "--task", "lmms:told", output="told")) == 0
+    assert result("lmms:told", "told")["official"]["value"] is None
 
 
 def test_of_several_metrics_the_first_that_is_better_the_higher_is_the_score():

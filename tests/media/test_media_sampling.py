@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.media import SAMPLERS, sampling
+from kangaroo_eval.media import SAMPLERS, probe, sampling
 from kangaroo_eval.media.spec import FrameSpec, select
+from kangaroo_eval.types import Video
 
 GOLDEN = {
     "videomme_official_get_seq_frames": "videomme",
@@ -143,3 +146,9 @@ def test_by_rate_shows_a_last_frame_that_stays():
     # Of most videos the last frame is as short as the others, and nothing changes.
     times = tuple(i / 25 for i in range(250))
     assert sampling.by_rate(times, 1, None, end=10.0) == sampling.by_rate(times, 1, None)
+
+
+def test_a_rate_is_taken_to_the_end_of_the_clip(made):
+    video = Video(str(made("h264_2s.mp4")))
+    info = dataclasses.replace(probe(video), total=2, times=np.array([0.0, 5.5]), duration=20.0)
+    assert select(info, FrameSpec(fps=1), video).indices == (0, 1)
