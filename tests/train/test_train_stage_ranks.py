@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +22,7 @@ from kangaroo_eval.registry import load_model
 from kangaroo_eval.train import curriculum, grow, logs
 from kangaroo_eval.train.checkpoint import Checkpoints
 from kangaroo_eval.train.curriculum import run_stage
+from kangaroo_eval.train.mixture import Mixture, Weighted
 from kangaroo_eval.train.packing import PackStats
 from kangaroo_eval.train.recipe import Phase
 from kangaroo_eval.train.recipes import SMOKE
@@ -105,11 +105,18 @@ def test_a_pipeline_ends_with_the_weights_of_one_process(tmp_path, source):
     assert grow.stages_of(grow.read(found[0]).network.config) == ["words", "instruction"]
 
 
+class _Rows:
+    name = identity = "rows"
+
+    def __len__(self):
+        return 60
+
+
 class _Planned:
     """Data of 60 rows, of which rank 0 has packs of 2 documents and rank 1 of 4."""
 
     def __init__(self, rank):
-        self.mixture = SimpleNamespace(sources=[(range(60), 1.0)])
+        self.mixture = Mixture(sources=(Weighted(_Rows()),))
         documents = 20 + 20 * rank
         self.stats = lambda: PackStats(packs=10, documents=documents, ratio=documents / 10, wasted=0.0)
 
