@@ -296,9 +296,9 @@ import kangaroo_eval.runner, kangaroo_eval.rescore, kangaroo_eval.report
     assert done.returncode == 0, done.stderr
 
 
-def readme_block(language: str, holding: str) -> str:
-    """The README's code block of this language that holds this text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def block_of(page: str, language: str, holding: str) -> str:
+    """The page's code block of this language that holds this text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     (block,) = [block for block in blocks if holding in block]
     return block
 
@@ -322,10 +322,12 @@ def test_a_wheel_installs_alone_works_elsewhere_and_takes_a_third_partys_task(tm
     dependencies, and use both from another folder."""
     plugin = tmp_path / "plugin"
     plugin.mkdir()
-    code = readme_block("python", "TASK = Task(")
-    assert len([line for line in code.splitlines() if line.strip()]) <= 30, "the README promises 30 lines"
+    code = block_of("docs/extending.md", "python", "mybench")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30, "the page promises 30 lines"
     (plugin / "mybench_plugin.py").write_text(code)
-    (plugin / "pyproject.toml").write_text(PLUGIN_PROJECT.replace("ENTRY", readme_block("toml", "mybench")))
+    (plugin / "pyproject.toml").write_text(
+        PLUGIN_PROJECT.replace("ENTRY", block_of("docs/extending.md", "toml", "mybench"))
+    )
     wheels = tmp_path / "wheels"
     source = tmp_path / "source"
     subprocess.run(["git", "-C", ROOT, "checkout-index", "-a", f"--prefix={source}/"], check=True)
@@ -395,7 +397,7 @@ def test_the_readme_has_two_install_commands_and_ci_runs_the_second_word_for_wor
 
 def test_the_readmes_python_example_runs(tmp_path):
     data = write_videomme(tmp_path / "data", videomme_rows(2))
-    code = readme_block("python", "from kangaroo_eval import evaluate")
+    code = block_of("README.md", "python", "from kangaroo_eval import evaluate")
     assert len([line for line in code.splitlines() if line.strip()]) <= 5
     code = code.replace('["videomme", "mlvu"]', '["videomme"]').replace(
         'results["mlvu"]', 'results["videomme"]'

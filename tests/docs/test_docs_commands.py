@@ -107,6 +107,7 @@ def test_each_page_that_should_have_commands_has_some():
         "extending.md",
         "compare.md",
         "models.md",
+        "reports.md",
     } <= having
     assert {
         "training.md",

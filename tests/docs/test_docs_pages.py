@@ -92,6 +92,8 @@ def fox(tmp_path, monkeypatch):
     (code / "fox-1.dist-info").mkdir(parents=True)
     for block in fences(DOCS / "extending.md"):
         name, _, text = block.text.partition("\n")
+        if not name.startswith("# "):  # of another package
+            continue
         if block.language == "python":
             (code / name.removeprefix("# ")).write_text(text)
         elif block.language == "toml":
