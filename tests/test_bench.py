@@ -53,6 +53,28 @@ def test_the_gpu_benchmark_runs_through_on_the_cpu(tmp_path):
         assert f"\n{line}" in done.stdout
 
 
+def test_the_hours_of_a_benchmark_follow_from_the_rates(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import bench_hours
+
+    # Llama-3-8B is 8.03 B weights, of which the embedding's 0.53 B are not read.
+    assert 14.9e9 < bench_hours.weights(bench_hours.kangaroo_8b()) < 15.1e9
+    rates = bench_hours.Rates(flops=4e14, read=3e12, cores=16, passed=0.001)
+    lvbench, seed = (
+        next(each for each in bench_hours.WORK if each.name.startswith(name)) for name in ("LVB", "SEED")
+    )
+    # 103 videos, 64 frames, each 125 frames behind its keyframe and itself: 8,064 frames of a millisecond.
+    cpu, gpu = bench_hours.hours(lvbench, 64, 250, rates)
+    assert cpu == pytest.approx(103 * 64 * 126 * 0.001 / 3600)
+    assert bench_hours.shown(seed, 64) == bench_hours.passed(seed, 64, 250) == 8
+    # Twice the GPU, half the hours; a question more costs less than a video more.
+    fast = rates._replace(flops=8e14, read=6e12)
+    assert bench_hours.hours(lvbench, 64, 250, fast)[1] == pytest.approx(gpu / 2)
+    asked = bench_hours.hours(lvbench._replace(questions=1549 + 103), 64, 250, rates)[1] - gpu
+    assert 0 < asked < (bench_hours.hours(lvbench._replace(videos=206), 64, 250, rates)[1] - gpu) / 5
+    assert bench_hours.table(64, 250, rates).count("\n") == 11
+
+
 def test_the_exams_table_counts_each_kind_once(tmp_path, monkeypatch, capsys):
     """Subtitles with them, everything else without; the mean over kinds is that of kinds, not of questions."""
     import json

@@ -206,7 +206,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     add("--gpus", type=int, metavar="N", help="load N models there, one a GPU (default: all)")
     add(
-        "--gpus-per-model", type=int, default=1, metavar="N", help="for models that one GPU does not hold (1)"
+        "--gpus-per-model",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs set aside for each model, for a plug-in that spreads over several (1)",
     )
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
