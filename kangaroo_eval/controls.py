@@ -8,13 +8,13 @@ results.json under each task's "controls", and in its reports.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kangaroo_eval.errors import UserError
+from kangaroo_eval.journal import read_results
 from kangaroo_eval.paired import Difference, Pair, difference
 from kangaroo_eval.permutation import all_turned, before
 from kangaroo_eval.scores import read_scores
@@ -123,15 +123,9 @@ def found(path: Path, task: Task, scored: Sequence[ScoredSample]) -> dict[str, A
 
 
 def _entry(folder: Path, task: str) -> dict[str, Any] | None:
-    try:
-        found_: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        entry = found_["tasks"].get(task)
-    except FileNotFoundError:
+    if not (folder / "results.json").exists():
         return None
-    except (OSError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(
-            f"{folder}/results.json is damaged: kangaroo-eval score {folder} makes it anew"
-        ) from error
+    entry = read_results(folder)["tasks"].get(task)
     return entry if isinstance(entry, dict) else None
 
 

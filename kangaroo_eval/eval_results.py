@@ -43,7 +43,7 @@ def eval_results(
     record = journal.read_record(path)
     if record is None:
         raise UserError(f"{path} has no run.json: give a run directory")
-    results = _results(path)
+    results = journal.read_results(path)
     wanted = [get_task(name).name] if name is not None else list(results["tasks"])
     if name is not None and wanted[0] not in results["tasks"]:
         raise UserError(f"--task {name}: the run holds {', '.join(results['tasks'])}")
@@ -67,19 +67,6 @@ def eval_results(
 def _check_url(url: str | None) -> None:
     if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
         raise UserError(f"--source-url {url!r}: give an address that begins with https://")
-
-
-def _results(path: Path) -> Mapping[str, Any]:
-    file = path / "results.json"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file} cannot be read ({error}): kangaroo-eval score {path} makes it anew"
-        ) from error
-    if not isinstance(found, dict) or found.get("schema") != journal.SCHEMA:
-        raise UserError(f"{file}: schema {journal.SCHEMA} expected: kangaroo-eval score {path} makes it anew")
-    return found
 
 
 def _no_number(task: Task, found: Mapping[str, Any], entry: Mapping[str, Any], reader: str) -> str | None:

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -269,7 +269,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         )
     lacking = [key for key in ("id", "model", "protocol", "tasks", "started") if key not in record]
     whole = not lacking and isinstance(record["tasks"], dict) and isinstance(record["protocol"], dict)
-    if not whole or not all(map(_is_entry, record["tasks"].values())):
+    if not whole or not all(map(_is_entry, record["tasks"].values())) or not _is_told(record):
         raise UserError(
             f"{file} is no whole run record (without {', '.join(lacking) or 'its parts'}): use --fresh"
         )
@@ -281,6 +281,58 @@ _ENTRY_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("samples", "frames"), int),
     "judge": dict,
 }
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """`path`/results.json. `UserError` where there is none, or it is damaged."""
+    file, mend = path / "results.json", f"`kangaroo-eval score {path}` makes it"
+    if not file.is_file():
+        raise UserError(f"{path} has no results.json: give a run directory; {mend}")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"), parse_int=_count)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read: {first_line(error)}; {mend} anew") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise UserError(f"{file}: schema {SCHEMA} expected; {mend} anew")
+    if not isinstance(found.get("run"), dict) or not isinstance(found.get("tasks"), dict):
+        raise UserError(f"{file} is not whole; {mend} anew")
+    return found
+
+
+def _count(digits: str) -> int:
+    """A number of samples, tokens or bytes; one of hundreds of digits fits no float, and is damage."""
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+_TOLD: dict[tuple[str, ...], Any] = {
+    ("frames",): int | None,
+    ("data",): str,
+    ("started",): str,
+    ("finished",): str | None,
+    ("model", "name"): str,
+    ("model", "hash"): str | None,
+    ("model", "notes"): list,
+    ("protocol", "sampler"): str | None,
+    ("protocol", "tasks"): dict,
+}
+"""What readers of a run record go by, and what it has to be."""
+
+
+def _is_told(record: Mapping[str, Any]) -> bool:
+    """Whether all of `_TOLD` is there, and the share of answers that was asked for is one."""
+    for (*way, name), kind in _TOLD.items():
+        holder: Any = record[way[0]] if way else record
+        if not isinstance(holder, dict) or name not in holder or not isinstance(holder[name], kind):
+            return False
+    share = record.get("min_coverage", 0.0)
+    return (
+        all(isinstance(each, dict) for each in record["protocol"]["tasks"].values())
+        and all(isinstance(each, str) for each in record["model"]["notes"])
+        and isinstance(share, int | float)
+        and 0 <= share <= 1
+    )
 
 
 def _is_entry(entry: object) -> bool:
@@ -320,22 +372,22 @@ def answer_lines(file: Path, end: int | None = None) -> Iterator[dict[str, Any]]
             _field(file, line, name)
         for name, kind in _ANSWER_FIELDS.items():
             value = line.get(name)
-            if value is not None and not (
-                isinstance(value, kind) and (kind is not list or _all_numbers(value))
-            ):
+            if value is not None and not (isinstance(value, kind) and _IS_SOUND.get(kind, _any)(value)):
                 raise UserError(
                     f"{file}: the {name} of {line['id'][:80]!r} are damaged: restore it or use --fresh"
                 )
-        for name, inner in (("error", str), ("phases", int | float)):
-            if not all(isinstance(each, inner) for each in (line.get(name) or {}).values()):
+        for name, inner in (("error", str), ("phases", _SECONDS)):
+            values = (line.get(name) or {}).values()
+            if not all(isinstance(each, inner) and _IS_SOUND.get(inner, _any)(each) for each in values):
                 raise UserError(
                     f"{file}: the {name} of {line['id'][:80]!r} is damaged: restore it or use --fresh"
                 )
         yield line
 
 
+_SECONDS: Any = int | float
 _ANSWER_FIELDS: dict[str, Any] = {
-    **dict.fromkeys(("seconds", "decode_seconds", "wait_seconds"), int | float),
+    **dict.fromkeys(("seconds", "decode_seconds", "wait_seconds"), _SECONDS),
     **dict.fromkeys(("prompt_tokens", "new_tokens", "video_bytes", "attempt", "guess"), int),
     **dict.fromkeys(("frames_repeated", "frames_absent", "subtitle_cues"), int),
     **dict.fromkeys(("video", "system", "prompt", "prefill"), str),
@@ -345,8 +397,22 @@ _ANSWER_FIELDS: dict[str, Any] = {
 """What the fields of an answer are where they are there and not null; a list is one of numbers."""
 
 
+_LONGEST = 1e12
+"""Seconds that nothing takes; what is beyond, or NaN, is damage that would spoil every sum."""
+
+
+def _any(_value: object) -> bool:
+    return True
+
+
 def _all_numbers(values: Sequence[object]) -> bool:
     return all(isinstance(each, int | float) for each in values)
+
+
+_IS_SOUND: dict[Any, Callable[[Any], bool]] = {
+    list: _all_numbers,
+    _SECONDS: lambda value: abs(value) < _LONGEST,
+}
 
 
 # What scoring and counting need of an answer. Prompts and frame times are most of a line, so memory would grow

@@ -322,7 +322,8 @@ def is_stale(path: Path, task: str, judge: Mapping[str, Any] | None) -> bool:
     answered = {
         name for name, line in last_answers(path, task).items() if line["status"] == "ok" and name in asked
     }
-    scored = {line.get("id"): line for line in read_lines(path / f"{task}.scores.jsonl")}
+    # An id that is no text is damage, and nobody's: the scores are made anew.
+    scored = {str(line.get("id")): line for line in read_lines(path / f"{task}.scores.jsonl")}
     if answered != scored.keys():
         return True
     said_by = identity_text(judge)

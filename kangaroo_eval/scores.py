@@ -124,7 +124,7 @@ def read_scores(path: Path, task: str) -> list[ScoredSample]:
 def _scores(path: Path, task: str) -> list[ScoredSample]:
     return [
         ScoredSample(
-            id=line["id"],
+            id=sys.intern(line["id"]),
             video=sys.intern(line["video"]),
             target=_shared(line["target"]),
             careful=_score(line["careful"]),

@@ -13,6 +13,7 @@ from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record,
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.results import is_stale
+from kangaroo_eval.rows import shown
 from kangaroo_eval.scores import read_scores
 from kangaroo_eval.task import Task
 
@@ -122,7 +123,9 @@ def _baseline(path: Path) -> Side:
                 f"{path}: baseline schema {SCHEMA} expected, found {found['schema']}: make it anew with --accept"
             )
         tasks = {name: _baseline_task(name, entry) for name, entry in found["tasks"].items()}
-        return Side(path.name, str(found.get("model", path.stem)), dict(found["protocol"]), tasks, path)
+        protocol = dict(found["protocol"])
+        protocol["tasks"] = {name: dict(entry) for name, entry in protocol.get("tasks", {}).items()}
+        return Side(path.name, str(found.get("model", path.stem)), protocol, tasks, path)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -228,7 +231,7 @@ def differing(new: Side, old: Side) -> list[str]:
         for each in pair:
             each.pop(left_out, None)
     for key, was, now in _unlike(theirs, ours, ""):
-        out.append(f"{key}: {was} -> {now}")
+        out.append(f"{shown(key)}: {shown(str(was))} -> {shown(str(now))}")
     return sorted(out)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from kangaroo_eval.cli.common import columns, user_path
 from kangaroo_eval.errors import UserError
-from kangaroo_eval.journal import SCHEMA
+from kangaroo_eval.journal import read_results
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json", "html")
 _BY_ENDING = {
@@ -33,7 +32,7 @@ def command(options: argparse.Namespace) -> int:
     form = options.format or (_BY_ENDING.get(output.suffix.lower(), "terminal") if output else "terminal")
     if form not in FORMATS:
         raise UserError(f"--format {form!r}: choose one of {', '.join(FORMATS)}")
-    runs = [_results(user_path(name)) for name in options.runs]
+    runs = [read_results(user_path(name)) for name in options.runs]
     if output and not output.parent.is_dir():
         raise UserError(f"--output {options.output}: there is no folder {output.parent}")
     try:
@@ -41,7 +40,7 @@ def command(options: argparse.Namespace) -> int:
             return _everything(options, runs, output)
         text = _rendered(form, runs, columns=None if output else columns())
         files = _plots(runs, user_path(options.plots)) if options.plots else []
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, UserError):
             raise
         names = " ".join(options.runs)
@@ -101,20 +100,3 @@ def _plots(runs: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     from kangaroo_eval.report import plots
 
     return plots.save(plots.charts(runs), folder)
-
-
-def _results(path: Path) -> dict[str, Any]:
-    file = path / "results.json"
-    if not file.is_file():
-        raise UserError(
-            f"{path} has no results.json: give a run directory; `kangaroo-eval score {path}` makes it"
-        )
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{file} cannot be read: {error}; `kangaroo-eval score {path}` makes it anew"
-        ) from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise UserError(f"{file}: schema {SCHEMA} expected; `kangaroo-eval score {path}` makes it anew")
-    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kangaroo_eval.errors import DataError, UserError
-from kangaroo_eval.journal import answer_lines, read_asked, read_lines, read_record, write_text
+from kangaroo_eval.journal import answer_lines, read_asked, read_lines, read_record, read_results, write_text
 from kangaroo_eval.report.strips import SIDE, Strip, write_strip
 from kangaroo_eval.types import Sample, Video
 
@@ -53,7 +53,7 @@ def _write_view(view: View, out: Path) -> Path:
     record = read_record(view.run) if view.run.is_dir() else None
     if record is None:
         raise UserError(f"{view.run}: give a run directory (with a run.json)")
-    results = _results(view.run)
+    results = read_results(view.run)
     if stale := [task for task in record["tasks"] if task not in results["tasks"]]:
         raise UserError(
             f"{view.run}: results.json has no {', '.join(stale)}: kangaroo-eval score {view.run} makes it anew"
@@ -88,15 +88,6 @@ def _write_view(view: View, out: Path) -> Path:
 def _script(path: Path, name: str, value: object) -> None:
     """Data as a script, which a page that was opened from a file may load where it may not fetch."""
     write_text(path, f"viewer.data({json.dumps(name)}, {json.dumps(value)});\n")
-
-
-def _results(run: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
-        found["tasks"].keys()
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{run} has no results.json to read: kangaroo-eval score {run} makes it") from error
-    return found
 
 
 def _told(task: Mapping[str, Any]) -> dict[str, Any]:
