@@ -38,6 +38,11 @@ class MissingVideo(MediaError):
     status = "missing_video"
 
 
+def shown(text: str, most: int = 80) -> str:
+    """A text of a file for an error line, cut short."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, cut between words; its kind where it says nothing. A KeyError says
     only the key, so its kind stands before it."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.errors import RunFailed, UserError, first_line
+from kangaroo_eval.errors import RunFailed, UserError, first_line, shown
 
 SCHEMA = 1
 RUN_FILES = (
@@ -326,9 +326,10 @@ def _is_told(record: Mapping[str, Any]) -> bool:
         holder: Any = record[way[0]] if way else record
         if not isinstance(holder, dict) or name not in holder or not isinstance(holder[name], kind):
             return False
-    share = record.get("min_coverage", 0.0)
+    share, calls = record.get("min_coverage", 0.0), record.get("calls", [])
     return (
-        all(isinstance(each, dict) for each in record["protocol"]["tasks"].values())
+        isinstance(calls, list)
+        and all(isinstance(each, dict) for each in record["protocol"]["tasks"].values())
         and all(isinstance(each, str) for each in record["model"]["notes"])
         and isinstance(share, int | float)
         and 0 <= share <= 1
@@ -469,5 +470,5 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "")
         if isinstance(old[key], dict) and isinstance(new[key], dict):
             found += difference(old[key], new[key], f"{prefix}{key}.")
         elif old[key] != new[key]:
-            found.append(f"{prefix}{key}: {old[key]} -> {new[key]}")
+            found.append(f"{shown(prefix + key)}: {shown(str(old[key]))} -> {shown(str(new[key]))}")
     return sorted(found)

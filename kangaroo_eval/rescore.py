@@ -142,9 +142,12 @@ def load_annotated(record: Mapping[str, Any], name: str, data_root: Path | None,
     if entry.get("gold"):
         return _own_gold(task, Path(entry["gold"]), entry)
     elsewhere = data_root and not task.source.gather
-    root = data_root / task.source.folder if data_root and elsewhere else Path(entry["data_root"])
-    if not root.is_dir():
-        raise DataError(f"{name}: annotations not found under {root}: give --data-root")
+    there = entry.get("data_root")
+    root = data_root / task.source.folder if data_root and elsewhere else Path(there) if there else None
+    if root is None or not root.is_dir():
+        raise DataError(
+            f"{name}: annotations not found under {root or 'any folder that is known'}: give --data-root"
+        )
     samples = read_samples(task, root)
     if fingerprint(task, root) != entry["data_fingerprint"]:
         raise DataError(f"{name}: the annotations under {root} are not the ones this run was asked with")

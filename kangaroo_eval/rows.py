@@ -12,12 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.errors import DataError
-
-
-def shown(text: str, most: int = 80) -> str:
-    """A text of a file for an error line, cut short."""
-    return text if len(text) <= most else text[: most - 3] + "..."
+from kangaroo_eval.errors import DataError, shown
 
 
 def said(error: BaseException) -> str:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.errors import UserError
+from kangaroo_eval.errors import UserError, shown
 from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record, write_json
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
 from kangaroo_eval.results import is_stale
-from kangaroo_eval.rows import shown
 from kangaroo_eval.scores import read_scores
 from kangaroo_eval.task import Task
 

@@ -249,6 +249,14 @@ def several(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
+def _can_be(name: str) -> bool:
+    """Whether a file can have this name: without NUL, and without half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
 class Folder:
     """Looks files up under a benchmark's folder; each directory is listed once, so thousands of look-ups
     cost a handful of system calls.
@@ -274,7 +282,7 @@ class Folder:
     def _inside(self, relative: str) -> str:
         """The name, or `DataError` where it leads out of the folder."""
         leaves = relative.startswith("/") or (".." in relative and ".." in relative.split("/"))
-        if leaves or "\0" in relative:
+        if leaves or not _can_be(relative):
             shown = repr(relative if len(relative) <= 80 else relative[:77] + "...")
             raise DataError(
                 f"the annotations under {self.root} name the file {shown}, which is not in that folder: mend the name"

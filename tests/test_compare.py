@@ -23,6 +23,8 @@ def make_run(path, scores, *, model="one", each=3, frames=8, task="videomme", se
         "schema": 1,
         "id": path.name,
         "model": {"name": model, "hash": model, "notes": []},
+        "frames": frames,
+        "data": "mini",
         "protocol": {"sampler": "uniform", "seed": 0, "model": model, "tasks": {task: entry}},
         "tasks": {task: {"data": "mini"}},
         "started": "now",

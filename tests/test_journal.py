@@ -127,6 +127,11 @@ def test_kill_9_in_the_middle_of_writing_leaves_whole_lines_in_order(tmp_path):
             last = int(each)
 
 
+def test_a_difference_is_told_in_a_line_however_long_its_values():
+    (told,) = journal.difference({"tasks": {"data": "a" * 5000}}, {"tasks": {"data": "real"}})
+    assert told.startswith("tasks.data: aaa") and told.endswith("... -> real") and len(told) < 110
+
+
 def test_differences_are_named_and_new_tasks_are_none():
     old = {"seed": 0, "tasks": {"videomme": {"frames": 8}}}
     assert journal.difference(old, {"seed": 0, "tasks": {"mlvu": {"frames": 64}}}) == []
@@ -160,3 +165,68 @@ def test_a_record_of_another_schema_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"schema": 99}')
     with pytest.raises(UserError, match="schema"):
         journal.read_record(tmp_path)
+
+
+RECORD = {
+    "schema": journal.SCHEMA,
+    "id": "a",
+    "model": {"name": "m", "hash": None, "notes": []},
+    "frames": None,
+    "data": "mini",
+    "protocol": {"sampler": None, "tasks": {}},
+    "tasks": {},
+    "started": "now",
+    "finished": None,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {**RECORD["model"], "notes": [1]}},
+        {"model": {"name": "m", "notes": []}},
+        {"protocol": {"sampler": None, "tasks": 1e308}},
+        {"protocol": {"sampler": None, "tasks": {"videomme": []}}},
+        {"protocol": {"tasks": {}}},
+        {"min_coverage": []},
+        {"min_coverage": 7},
+        {"calls": 3},
+        {"finished": 5},
+    ],
+    ids=str,
+)
+def test_a_record_with_a_part_that_is_none_is_refused(change, tmp_path):
+    journal.write_json(tmp_path / "run.json", RECORD)
+    assert journal.read_record(tmp_path) == RECORD
+    journal.write_json(tmp_path / "run.json", {**RECORD, **change})
+    with pytest.raises(UserError, match=r"run\.json is no whole run record"):
+        journal.read_record(tmp_path)
+
+
+@pytest.mark.parametrize("seconds", ["1e308", "NaN", "-Infinity", '"1"'])
+@pytest.mark.parametrize("field", ['"seconds": {}', '"wait_seconds": {}', '"phases": {{"vision": {}}}'])
+def test_a_time_that_nothing_takes_is_damage(field, seconds, tmp_path):
+    """Sums of it are not finite, and a report cannot be made of them."""
+    file = tmp_path / "t.answers.jsonl"
+    file.write_text(f'{{"id": "1", "status": "ok", "text": "A", {field.format(seconds)}}}\n')
+    with pytest.raises(UserError, match="damaged"):
+        list(journal.answer_lines(file))
+    file.write_text(f'{{"id": "1", "status": "ok", "text": "A", {field.format("2.5")}}}\n')
+    assert len(list(journal.answer_lines(file))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "cannot be read"),
+        ('{"schema": 2}', "schema 1 expected"),
+        ('{"schema": 1, "run": {}}', "not whole"),
+        ('{"schema": 1, "run": {}, "tasks": {"t": {"n": 1' + 40 * "0" + "}}}", "a number of 41 digits"),
+    ],
+)
+def test_results_that_are_damaged_are_refused_with_the_mend(text, why, tmp_path):
+    with pytest.raises(UserError, match=r"has no results\.json: give a run directory"):
+        journal.read_results(tmp_path)
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(UserError, match=f"{why}.*kangaroo-eval score .* makes it anew"):
+        journal.read_results(tmp_path)

@@ -65,7 +65,7 @@ WALLS = {
     "journal": {"errors"},
     "scores": CORE | {"data", "journal"},
     "permutation": {"types", "errors", "careful"},
-    "controls": CORE | {"paired", "permutation", "plan", "scores"},
+    "controls": CORE | {"journal", "paired", "permutation", "plan", "scores"},
     "sanity": {"types", "metrics"},
     "series": {"errors", "answering", "identity", "journal", "plan", "report", "results", "runner"},
     "sweep": {"errors", "answering", "journal", "plan", "protocols", "report", "runner"},

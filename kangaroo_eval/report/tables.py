@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kangaroo_eval import errors
 from kangaroo_eval.report import published
 
 ERRORS = 3
@@ -137,7 +138,7 @@ def _troubles(task: Mapping[str, Any], min_coverage: float) -> list[str]:
     if task["coverage"] < min_coverage and task["answered"]:
         notes.append(f"{task['label']}: coverage below {100 * min_coverage:g} %, so no score.")
     if task.get("groups_without_answers"):
-        missing = ", ".join(task["groups_without_answers"])
+        missing = errors.shown(", ".join(task["groups_without_answers"]), 300)
         notes.append(f"{task['label']}: no answer at all for {missing}, so no mean over the groups.")
     return notes
 

@@ -17,6 +17,7 @@ from how_long import COUNT
 from kangaroo_eval.data import read_samples
 from kangaroo_eval.errors import DataError
 from kangaroo_eval.registry import get_task, task_names
+from kangaroo_eval.task import Folder
 
 CHILD = Path(__file__).parent / "reader_child.py"
 TASKS = task_names()
@@ -99,6 +100,13 @@ def test_a_video_name_that_leads_out_of_the_folder_is_refused_by_every_task(name
     places = {os.path.normpath(each.video.path) for each in samples}
     assert all(Path(place).is_relative_to(root) for place in places)
     assert any("secret" in place and not os.path.exists(place) for place in places)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "half a pair \ud800", "videos/\udfff/a.mp4"])
+def test_a_name_that_no_file_can_have_is_refused(name, tmp_path):
+    for look in (Folder(tmp_path).find, Folder(tmp_path).first):
+        with pytest.raises(DataError, match="which is not in that folder"):
+            look(name)
 
 
 def test_subtitles_and_pictures_are_held_to_the_same_rule(tmp_path, whole):

@@ -99,7 +99,7 @@ def test_wrong_use_is_one_line(whole, capsys):
     assert "--source-url goes with --format eval-results" in told
     assert "give a run directory" in refused(capsys, 1, "export", ".", "--format", "eval-results")
     Path("out/results.json").unlink()
-    assert "makes it anew" in refused(capsys, 1, *export())
+    assert "kangaroo-eval score out` makes it" in refused(capsys, 1, *export())
 
 
 def test_three_quarters_of_the_answers_are_no_number_whatever_coverage_was_asked_for(whole, capsys):
