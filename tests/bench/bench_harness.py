@@ -151,7 +151,8 @@ class AsSlowAsDecoding(Constant):
 
 
 def overlap(folder: Path) -> None:
-    """A model that takes as long as decoding; goal: the run at most 1.25 times the longer of the two."""
+    """A model that takes as long as decoding; goals: the run at most 1.25 times the longer of the two, start and end
+    included, and the model busy for 85 % of the time that it answers in."""
     data = write_videomme(folder / "slow", videomme_rows(24, questions=1), videos=False)
     for row in videomme_rows(24, questions=1):
         write_video(data / f"videomme/data/{row['videoID']}.mp4", frames=1500, size=480, fps=30)
@@ -163,9 +164,13 @@ def overlap(folder: Path) -> None:
     decode = time.perf_counter() - start
     model = AsSlowAsDecoding(decode / len(videos))
     start = time.perf_counter()
-    evaluate("videomme", model, 64, data="real", data_root=data, output=folder / "overlap", workers=2)
+    found = evaluate("videomme", model, 64, data="real", data_root=data, output=folder / "overlap", workers=2)
     run = time.perf_counter() - start
     print(f"run / longer of decoding and model: {run / decode:.2f} (goal 1.25)")
+    spent = found.data["time"]["tasks"]["videomme"]
+    print(
+        f"model busy while it answers: {spent['model'] / (spent['model'] + spent['wait']):.1%} (goal 85.0%)"
+    )
 
 
 def main() -> None:
