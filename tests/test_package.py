@@ -385,6 +385,14 @@ assert load_model("kangaroo-tiny", device="cpu", dtype=None, seed=0, batch_size=
     ]
 
 
+def test_the_map_of_the_package_has_all_of_it():
+    text = (ROOT / "docs/design.md").read_text()
+    tree = text[text.index("## What is where") : text.index("## Walls")]
+    parts = [path for path in (ROOT / "kangaroo_eval").iterdir() if not path.name.startswith("_")]
+    names = {path.stem for path in parts if path.suffix == ".py" or path.is_dir()}
+    assert len(names) > 60 and not {name for name in names if not re.search(rf"\b{name}\b", tree)}
+
+
 def test_the_readme_has_two_install_commands_and_ci_runs_the_second_word_for_word():
     text = (ROOT / "README.md").read_text()
     commands = re.findall(r"^pip install .*", text, re.MULTILINE)

@@ -2,7 +2,7 @@
 
 A page holds one block a task: what `kangaroo-eval tasks show` says, the published value from results/published, the
 prompt of the first question of the mini copy, and what both readers make of some replies to it. A test fails where a
-page and the code disagree (tests/docs/test_pages.py).
+page and the code disagree (tests/docs/test_docs_pages.py).
 """
 
 from __future__ import annotations
