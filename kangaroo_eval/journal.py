@@ -470,5 +470,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "")
         if isinstance(old[key], dict) and isinstance(new[key], dict):
             found += difference(old[key], new[key], f"{prefix}{key}.")
         elif old[key] != new[key]:
-            found.append(f"{shown(prefix + key)}: {shown(str(old[key]))} -> {shown(str(new[key]))}")
+            # Long enough for paths, whose ends are what differs.
+            was, now = (shown(str(side[key]), 200) for side in (old, new))
+            found.append(f"{shown(prefix + key)}: {was} -> {now}")
     return sorted(found)

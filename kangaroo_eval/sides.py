@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kangaroo_eval.errors import UserError, shown
+from kangaroo_eval.errors import UserError, one_line, shown
 from kangaroo_eval.journal import SCHEMA, answer_lines, read_asked, read_record, write_json
 from kangaroo_eval.metrics import Point, estimate
 from kangaroo_eval.registry import get_task
@@ -28,6 +28,8 @@ QUESTIONS = "questions"
 
 # No judge's scale reaches further.
 _LARGEST = 100.0
+_MOST = 1e12
+"""Samples or seconds that no run has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +121,25 @@ def _baseline(path: Path) -> Side:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["schema"] != SCHEMA:
             raise UserError(
-                f"{path}: baseline schema {SCHEMA} expected, found {found['schema']}: make it anew with --accept"
+                f"{path}: baseline schema {SCHEMA} expected, found {shown(str(found['schema']))}: make it anew with --accept"
             )
         tasks = {name: _baseline_task(name, entry) for name, entry in found["tasks"].items()}
         protocol = dict(found["protocol"])
         protocol["tasks"] = {name: dict(entry) for name, entry in protocol.get("tasks", {}).items()}
         return Side(path.name, str(found.get("model", path.stem)), protocol, tasks, path)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"{path} is no baseline file ({type(error).__name__}: {error}): make one with "
+            f"{path} is no baseline file ({one_line(error)}): make one with "
             "kangaroo-eval gate RUN --baseline FILE --accept"
         ) from error
 
@@ -146,7 +156,12 @@ def _baseline_task(name: str, entry: Mapping[str, Any]) -> SideTask:
         )
         for key, score in entry["scores"].items()
     }
-    return SideTask(samples, int(entry.get("asked", len(samples))), entry.get("seconds"))
+    asked, seconds = entry.get("asked", len(samples)), entry.get("seconds")
+    if not (isinstance(asked, int) and len(samples) <= asked < _MOST):
+        raise ValueError(f"{asked!r} is no number of samples asked")
+    if seconds is not None and not (isinstance(seconds, int | float) and 0 <= seconds < _MOST):
+        raise ValueError(f"{seconds!r} is no time")
+    return SideTask(samples, asked, seconds)
 
 
 def _known(name: str) -> Task | None:
@@ -230,7 +245,7 @@ def differing(new: Side, old: Side) -> list[str]:
         for each in pair:
             each.pop(left_out, None)
     for key, was, now in _unlike(theirs, ours, ""):
-        out.append(f"{shown(key)}: {shown(str(was))} -> {shown(str(now))}")
+        out.append(f"{shown(key)}: {shown(str(was), 200)} -> {shown(str(now), 200)}")
     return sorted(out)
 
 

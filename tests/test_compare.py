@@ -377,3 +377,34 @@ def test_json_has_the_interval_that_was_asked_for(runs, capsys):
         widths.append(high - low)
         assert found["level"] == 1 - float(alpha)
     assert widths[1] < 0.5 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("asked",), float("inf")),
+        (("asked",), 10**60),
+        (("asked",), 1),
+        (("asked",), "30"),
+        (("seconds",), 1e300),
+        (("seconds",), "1.5"),
+        (("scores", "q0"), "A" * 9000),
+        (("official", "q0"), 10**400),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_damaged_baseline_is_refused_in_a_line(where, value, tmp_path, capsys):
+    make_run(tmp_path / "run", [1, 0] * 60)
+    baseline = tmp_path / "b.json"
+    assert main(["gate", str(tmp_path / "run"), "--baseline", str(baseline), "--accept"]) == 0
+    kept = json.loads(baseline.read_text())
+    holder = kept["tasks"]["videomme"]
+    for key in where[:-1]:
+        holder = holder[key]
+    # The first sample, whatever its id.
+    holder[next(iter(holder)) if where[-1] == "q0" else where[-1]] = value
+    baseline.write_text(json.dumps(kept))
+    capsys.readouterr()
+    assert main(["gate", str(tmp_path / "run"), "--baseline", str(baseline)]) == 1
+    said = capsys.readouterr().err
+    assert "b.json is no baseline file" in said and said.count("\n") == 1 and len(said) < 1000
