@@ -177,6 +177,17 @@ def test_coverage_and_speed_gate_where_that_is_asked(runs, tmp_path, capsys):
     assert called("gate", slow, "--baseline", before, "--least-coverage", "0.9", "--most-slower", "4") == 0
 
 
+@pytest.mark.parametrize("name", [["A", 1], 5, None, {"a": 1}], ids=str)
+def test_scores_whose_id_is_no_text_are_refused_in_a_line(name, runs, capsys):
+    before, after = runs
+    file = after / "videomme.scores.jsonl"
+    first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(first), "id": name}), *rest, ""]))
+    assert called("compare", before, after) == 1
+    said = capsys.readouterr().err
+    assert "kangaroo-eval score" in said and said.count("\n") == 1
+
+
 def test_scores_that_are_not_of_the_answers_are_refused(runs, capsys):
     """Killed between its last answer and its scores."""
     before, after = runs

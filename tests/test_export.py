@@ -353,6 +353,11 @@ def test_what_is_no_run_or_has_no_answer_or_no_annotations_is_one_line(made, tmp
     assert f"annotations not found under {tmp_path / 'lvbench'}" in told
     Path("taken").write_text("")
     assert "cannot make taken/export" in refused(capsys, 2, *export("jsonl", "--output", "taken/export"))
+    record = json.loads(Path("run/run.json").read_text())
+    del record["tasks"]["lvbench"]["data_root"]
+    Path("run/run.json").write_text(json.dumps(record))
+    told = refused(capsys, 6, *export("jsonl"))
+    assert "lvbench: annotations not found under any folder that is known: give --data-root" in told
 
 
 def test_answers_that_are_not_scored_yet_are_no_export(made, capsys):

@@ -5,7 +5,7 @@
 Measured here is decoding: CPU seconds for each frame that the decoder has to pass through in a made 720p H.264 file. A GPU's
 rates are given: `--tflops` is what vision and prefill reach (bench_gpu.py prints both for a card), `--terabytes` a second how
 fast weights are read for each new token. FLOPs are kangaroo-8b's, counted from its configuration. A benchmark's numbers are
-those that its authors publish; the length of its videos and of its answers is typical, not exact.
+those that its authors publish; MLVU's and LongVideoBench's numbers of videos, and all lengths of videos and answers, are about right, not exact.
 """
 
 from __future__ import annotations
