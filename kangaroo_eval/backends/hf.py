@@ -75,7 +75,7 @@ class HFModel:
             **self.settings,
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "attn_implementation": str(self.network.config._attn_implementation),
-            "device": str(self.network.device),
+            "device": hf_loading.devices_of(self.network),
             "batch_size": self.batch_size,
             "threads": self.threads or torch.get_num_threads(),
             "decoding": "greedy",
@@ -197,7 +197,7 @@ def load(
     network = hf_loading.read_network(
         source,
         config,
-        place,
+        hf_loading.layout(place) if asked.spread else place,
         trust_remote_code=trusted,
         dtype=torch_dtype(dtype, place),
         **({"attn_implementation": attention} if attention else {}),

@@ -29,6 +29,13 @@ TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken")
 EXAMPLES = "such as LLaVA-OneVision, LLaVA-NeXT-Video, Qwen2.5-VL, Qwen3-VL, InternVL3 (-hf) or SmolVLM2"
 
 
+class Layout(NamedTuple):
+    """Which part of a network is where, as transformers takes it (`from_pretrained`)."""
+
+    device_map: str | Mapping[str, int | str] = "auto"
+    max_memory: Mapping[int | str, int] | None = None
+
+
 class Source(NamedTuple):
     """A model on disk, and the name it has in tables and file names."""
 
@@ -130,10 +137,15 @@ def read_config(source: Source, trust_remote_code: bool) -> Any:
 
 
 def read_network(
-    source: Source, config: Any, place: torch.device, *, trust_remote_code: bool, **options: Any
+    source: Source,
+    config: Any,
+    place: torch.device | Layout,
+    *,
+    trust_remote_code: bool,
+    **options: Any,
 ) -> Any:
-    """The network with exactly the weights of the folder. transformers itself only warns where some are missing
-    and stay random, which scores like a poor model."""
+    """The network with exactly the weights of the folder, at its place. transformers itself only warns where some are
+    missing and stay random, which scores like a poor model."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -148,6 +160,7 @@ def read_network(
                 ignore_mismatched_sizes=True,  # they are listed then, and refused below
                 local_files_only=True,
                 trust_remote_code=trust_remote_code,
+                **(place._asdict() if isinstance(place, Layout) else {}),
                 **options,
             )
     except (OSError, ValueError, ImportError, RuntimeError, TypeError, KeyError) as error:
@@ -157,12 +170,57 @@ def read_network(
         raise UserError(
             f"{source.folder}: weights do not fit its config.json: {told}; save or download it again"
         )
+    if isinstance(place, Layout):
+        # Its parts were put in their places as they were read.
+        _check_layout(source, network, place)
+        return network.eval()
     try:
         return network.to(place).eval()
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"{source.folder}: the weights do not fit on {place} ({first_line(error)}); use a smaller --dtype or --device cpu"
         ) from error
+
+
+def layout(place: torch.device) -> Layout | torch.device:
+    """The layers of a network laid out over all GPUs that are to be seen, and nowhere else: part of one in main memory
+    would answer a hundred times more slowly without a word."""
+    import torch
+
+    if place.type == "cpu":
+        return place
+    try:
+        importlib.import_module("accelerate")
+    except ImportError as error:
+        raise UserError(
+            f"--model-args device_map=auto needs the package accelerate ({first_line(error)}): pip install accelerate"
+        ) from error
+    if place.type != "cuda" or place.index is not None:
+        raise UserError(
+            f"--device {place} with --model-args device_map=auto: it takes all GPUs that are to be seen; leave --device out"
+        )
+    free = {number: torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())}
+    # What the answers need is left: a tenth of each.
+    return Layout("auto", {number: size * 9 // 10 for number, size in free.items()})
+
+
+def _check_layout(source: Source, network: Any, place: Layout) -> None:
+    """UserError where a part of the network found no room on any GPU."""
+    import torch
+
+    parts: Mapping[str, object] = getattr(network, "hf_device_map", {})
+    outside = [part for part, where in parts.items() if where in ("cpu", "disk")]
+    if outside and place.max_memory is not None:
+        raise UserError(
+            f"{source.folder}: {len(outside)} of its {len(parts)} parts do not fit on the "
+            f"{torch.cuda.device_count()} GPUs that are to be seen; give more of them (--gpus-per-model, "
+            "CUDA_VISIBLE_DEVICES) or a smaller --dtype"
+        )
+
+
+def devices_of(network: Any) -> str:
+    """Where a network's parts are, such as "cpu" or "cuda:0, cuda:1"."""
+    return ", ".join(sorted({str(parameter.device) for parameter in network.parameters()}))
 
 
 def weights_fault(info: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ MODEL_ARGS = {
     "min_pixels": "fewest of these",
     "system": "system turn where the benchmark prescribes none (default: the chat template's own)",
     "attn_implementation": "attention: 'sdpa', 'eager' or 'flash_attention_2' (default: transformers')",
+    "device_map": "'auto' lays the layers out over all GPUs that are to be seen, for a model that one does not hold",
     "threads": "CPU threads of the arithmetic (default: torch's own number)",
     "revision": "branch, tag or commit of a repository of the hub",
 }
@@ -26,8 +27,8 @@ Shown = Literal["video", "images"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HFOptions:
-    """How a model is loaded and shown a video; each as in `MODEL_ARGS`, and None for what the model's own files (or
-    transformers, or torch) say."""
+    """How a model is loaded and shown a video; each as in `MODEL_ARGS` (`spread`: device_map), and None for what the
+    model's own files (or transformers, or torch) say."""
 
     shown: Shown = "video"
     times: bool = False
@@ -36,6 +37,7 @@ class HFOptions:
     min_pixels: int | None = None
     system: str | None = None
     attn_implementation: str | None = None
+    spread: bool = False
     threads: int | None = None
     revision: str | None = None
 
@@ -62,7 +64,15 @@ def read_options(model_args: Mapping[str, Any]) -> HFOptions:
     }
     if "times" in model_args:
         found["times"] = flag("times", model_args["times"])
+    if model_args.get("device_map") is not None:
+        found["spread"] = _spread(model_args["device_map"])
     return HFOptions(shown=_shown(model_args.get("frames", "video")), **found)
+
+
+def _spread(value: object) -> bool:
+    if value != "auto":
+        raise UserError(f"--model-args device_map={value}: give auto, or leave it out for one device")
+    return True
 
 
 def _shown(value: object) -> Shown:

@@ -210,7 +210,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="GPUs set aside for each model, for a plug-in that spreads over several (1)",
+        help="GPUs set aside for each model, for hf: with device_map=auto or a plug-in (1)",
     )
     add("--seed", type=int, default=0)
     add("--json", action="store_true", help="one machine-readable line last")
