@@ -49,6 +49,7 @@ class Encoder:
         for place, (asked, answered) in enumerate(zip(turns[::2], turns[1::2], strict=True)):
             between = self._between if place and not row.apart else []
             question = between + self._processor.text_ids(asked.content) + self._opened
+            question += self._processor.text_ids(answered.prefill)
             answer = self._processor.reply_ids(answered.content)
             ids += question + answer
             labels += [IGNORED] * len(question) + answer
@@ -62,7 +63,8 @@ class Encoder:
         rounds = sum(message.role == "user" for message in row.messages)
         length += rounds * (len(self._opened) + len(self._processor.reply_ids("")))
         length += 0 if row.apart else (rounds - 1) * len(self._between)
-        texts = (message.content for message in row.messages if message.role != "system")
+        turns = [message for message in row.messages if message.role != "system"]
+        texts = [text for message in turns for text in (message.prefill, message.content)]
         return length + sum(len(self._processor.text_ids(text)) for text in texts)
 
     def _prefix(self, row: Row) -> list[int]:

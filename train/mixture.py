@@ -266,7 +266,10 @@ class ManifestSource:
         for row in self._rows:
             path = None if row.video is None else os.path.relpath(row.video, self._root)
             told = (row.id, path, row.image, row.start, row.end, row.duration, row.total)
-            spoken = [(message.role, message.content) for message in row.messages]
+            # A prefill is told where there is one: manifests without go by the hash that they always had.
+            spoken = [
+                (each.role, each.content, *([each.prefill] if each.prefill else [])) for each in row.messages
+            ]
             digest.update(json.dumps([told, spoken]).encode() + b"\n")
         return digest.hexdigest()
 

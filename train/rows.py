@@ -32,10 +32,13 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `content` is text without the chat format."""
+    """One turn of a conversation; `content` is text without the chat format. `prefill`: what an answer is begun with by
+    whoever asks, such as "Best Option: (". It is not learnt, and its tokens end with it, as they do in an evaluation:
+    "(A)" may be one token in a text, and is none behind a prefill that ends in "("."""
 
     role: Role
     content: str
+    prefill: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,8 +264,13 @@ def _message(place: int, fields: Fields) -> Message:
     content = fields.text("content", empty=True)
     if not content.strip():
         raise DataError(f"message {place}, from {role!r}, is empty: fill or remove it")
+    prefill = fields.text("prefill", empty=True) if _given(fields, "prefill") else ""
+    if prefill and role != "assistant":
+        raise DataError(
+            f"message {place}, from {role!r}, has a 'prefill': only the assistant's answers are begun"
+        )
     try:
-        content.encode()
+        (prefill + content).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"message {place} is not valid Unicode ({error.reason}): mend its text") from error
-    return Message(role, content)
+    return Message(role, content, prefill)

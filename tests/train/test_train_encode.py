@@ -87,6 +87,19 @@ def test_every_turn_is_what_the_harness_asks_with_and_the_reply_to_it(processor,
     assert length(row, processor, frames) == len(ids)
 
 
+def test_a_prefill_is_not_learnt_and_its_tokens_are_those_of_an_evaluation(processor):
+    asked, begun, answer = "Which?\n(A) Red.\n(B) Blue.", "Best Option: (", "B) blue"
+    row = Row(id="r", messages=(Message("user", asked), Message("assistant", answer, begun)), video=Path("v"))
+    ids, labels, _ = encode(row, processor, 16)
+    prompt = processor.prompt_ids(asked, 16, prefill=begun)
+    opened, reply = prompt.prefix + prompt.suffix, processor.reply_ids(answer)
+    assert list(ids) == opened + reply
+    assert list(labels) == [IGNORED] * len(opened) + reply
+    assert length(row, processor, 16) == len(ids)
+    # What makes it necessary: in one text the bracket and the letter are one token.
+    assert processor.text_ids(begun + answer) != processor.text_ids(begun) + processor.text_ids(answer)
+
+
 def test_the_token_that_ends_a_turn_is_learnt_once_a_round(processor):
     row = conversation(ROUNDS, video=Path("v"))
     end = processor.token_id(processor.chat_format.end)

@@ -290,6 +290,10 @@ def test_identity_stays_where_data_is_moved(folder, tmp_path_factory):
     one = ManifestSource("m", path).identity
     assert ManifestSource("m", moved / "m.jsonl").identity == one
     assert ManifestSource("m", manifest(moved, {"video": "v.mp4"})).identity != one
+    begun = {"messages": [MESSAGES[0], {**MESSAGES[1], "prefill": "It is"}]}
+    assert (
+        ManifestSource("m", manifest(moved, {"video": "v.mp4", **begun}, {"image": "p.png"})).identity != one
+    )
 
 
 def test_the_probed_clip_is_opened_once_for_times_and_pixels(folder, monkeypatch):

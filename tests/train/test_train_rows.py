@@ -68,6 +68,13 @@ def test_pictures_text_and_nulls(write, tmp_path):
     assert (second.video, second.image) == (None, False)
 
 
+def test_an_answer_may_be_begun(write):
+    begun, not_begun = ({**ANSWER, "prefill": prefill} for prefill in ("Best option:(", None))
+    (found,) = read_manifest(write(row(messages=[ASK, begun, ASK, not_begun])))
+    assert [message.prefill for message in found.messages] == ["", "Best option:(", "", ""]
+    assert found.messages[1].content == ANSWER["content"]
+
+
 def test_a_root_of_its_own(write, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -122,6 +129,12 @@ BAD = {
     "empty answer": (row(messages=[ASK, {"role": "assistant", "content": " \n"}]), "message 1, .*is empty"),
     "empty question": (row(messages=[{"role": "user", "content": ""}, ANSWER]), "message 0, .*is empty"),
     "parts": (row(messages=[{"role": "user", "content": [{"type": "text"}]}, ANSWER]), "expected text"),
+    "begun question": (
+        row(messages=[{**ASK, "prefill": "It is ("}, ANSWER]),
+        "message 0, from 'user', has a 'prefill': only the assistant's answers are begun",
+    ),
+    "prefill of a number": (row(messages=[ASK, {**ANSWER, "prefill": 1}]), "'prefill': expected text"),
+    "surrogate in a prefill": (row(messages=[ASK, {**ANSWER, "prefill": "\ud800"}]), "not valid Unicode"),
     "surrogate": (row(messages=[{"role": "user", "content": "\ud800"}, ANSWER]), "not valid Unicode"),
     "reversed": (row(start=4, end=4), "4-4 s ends before it begins: 'start' must be below 'end'"),
     "end of 0": (row(end=0), "ends before it begins"),
