@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class HFModel:
-    """A loaded transformers model as the harness sees it (protocols `Model`, `AspectKeeping` and `Described`).
+    """A loaded transformers model as the harness sees it (protocols `Model`, `ChoiceRanker`, `AspectKeeping` and `Described`).
 
     The processor's work on a video's pixels is done once for all its questions. While questions are asked one at a time, so is
     the vision encoder's and, for the families of `hf_prefix.FAMILIES`, the LLM's on what stands before the questions; batches
@@ -94,6 +94,23 @@ class HFModel:
                         yield from self._respond_run(run)
         finally:
             self.forget()
+
+    def rank(self, request: Request, candidates: Sequence[str]) -> list[float]:
+        """The mean token loss of each candidate as the whole reply (protocol `ChoiceRanker`): its tokens as they stand in the
+        chat, and the token that ends an answer. Each is a forward pass of its own, behind what is kept of the video."""
+        asked = self._read_alone(request)["input_ids"][0]
+        losses = []
+        for candidate in candidates:
+            reply = (request.prefill or "") + candidate
+            with told_as_memory_error(), cpu_threads(self.threads):
+                inputs = self._greedy.ended(self._read_alone(replace(request, prefill=reply or None)))
+                ids = inputs["input_ids"][0]
+                self._note_length(len(ids))
+                losses.append(self._greedy.loss(self.prefix.behind(inputs), len(ids) - _shared(asked, ids)))
+        return losses
+
+    def _read_alone(self, request: Request) -> dict[str, Any]:
+        return self._placed(self.reader.read([self.reader.text(request)], request.frames))
 
     def forget(self) -> None:
         """Free what is kept of the last video."""
@@ -269,6 +286,14 @@ def _bound_pixels(part: Any, asked: HFOptions) -> None:
 
 def _plain(size: Any) -> dict[str, int]:
     return {name: int(value) for name, value in dict(size or {}).items() if value is not None}
+
+
+def _shared(one: torch.Tensor, other: torch.Tensor) -> int:
+    """How many tokens two sequences begin with alike. Where a reply begins is told so, for its first letters may become
+    one token with the last of the prompt."""
+    least = min(len(one), len(other))
+    different = (one[:least] != other[:least]).nonzero()
+    return int(different[0]) if len(different) else least
 
 
 def _runs(group: Sequence[Request]) -> Iterator[list[Request]]:

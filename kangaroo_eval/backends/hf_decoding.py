@@ -1,14 +1,17 @@
-"""Greedy decoding by transformers' own `generate`, whatever a model's generation config prefers."""
+"""Greedy decoding by transformers' own `generate`, whatever a model's generation config prefers; and how likely a given
+reply is."""
 
 # mypy: allow-untyped-calls
 # (transformers and torch annotate only a part of their methods)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor
 
@@ -62,9 +65,32 @@ class Greedy:
             tokens = tokens[:, width:]
         return [self._reply(row, limit) for row, limit in zip(tokens.tolist(), limits, strict=True)]
 
+    def ended(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """One sequence with the token behind it that ends an answer."""
+        ids = inputs["input_ids"]
+        ends = {"input_ids": self.stops[0], "attention_mask": 1}
+        return {
+            name: F.pad(value, (0, 1), value=ends.get(name, 0)) if along(value, ids) else value
+            for name, value in inputs.items()
+        }
+
+    @torch.inference_mode()
+    def loss(self, inputs: Mapping[str, Any], count: int) -> float:
+        """The mean loss (natural log) of the last `count` tokens of one sequence."""
+        # Logits of all positions may not fit beside 64 frames.
+        known = inspect.signature(self.network.forward).parameters
+        short = {"logits_to_keep": count + 1} if "logits_to_keep" in known else {}
+        logits = self.network(**inputs, **short).logits[0, -count - 1 : -1]
+        return float(F.cross_entropy(logits.float(), inputs["input_ids"][0, -count:]))
+
     def _reply(self, row: list[int], limit: int) -> list[int]:
         end = next((place for place, token in enumerate(row) if token in self.stops), len(row))
         return row[: min(end, limit)]
+
+
+def along(value: Any, ids: Tensor) -> bool:
+    """Whether an input has one value for each token."""
+    return isinstance(value, Tensor) and value.shape == ids.shape
 
 
 def _stops(own: Any, config: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -19,14 +19,17 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from kangaroo_eval.backends.hf_decoding import along
 from kangaroo_eval.backends.hf_reuse import equal
 from kangaroo_eval.errors import one_line
 
 log = logging.getLogger(__name__)
 
-FAMILIES = frozenset({"internvl", "llava", "llava_next_video", "llava_onevision", "qwen3_vl", "smolvlm"})
+FAMILIES = frozenset(
+    {"internvl", "llava", "llava_next_video", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "smolvlm"}
+)
 """`model_type` of the models for which this was held against whole prompts (`tests/backends/test_hf_prefix.py`). Others may keep
-more between calls than a cache of keys and values; Qwen2.5-VL's positions behind a video do not follow from the video's own."""
+more between calls than a cache of keys and values."""
 TOKENS = ("image_token_id", "video_token_id", "image_token_index", "video_token_index")
 TOLERANCE = {torch.float32: 1e-3}
 """By how much logits may differ, as a share of their range; in halves, whose rounding is coarser, `_COARSE`."""
@@ -74,6 +77,21 @@ class Prefix:
             return inputs
         return self._split(inputs)
 
+    def behind(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the network itself, which cuts nothing off as `generate` does, needs to go on with a prompt whose beginning is
+        known; the prompt itself where it is not to be split."""
+        split, ids = self.continued(inputs), inputs["input_ids"]
+        if split is inputs:
+            return inputs
+        length = self._length(ids)
+        rest = {
+            name: value[:, length:] if along(value, ids) and name != "attention_mask" else value
+            for name, value in split.items()
+        }
+        if "position_ids" in rest:
+            rest["position_ids"] = rest["position_ids"][..., length:]
+        return rest
+
     def _logits(self, inputs: Mapping[str, Any]) -> Tensor:
         """Of the first token of an answer, (vocabulary,)."""
         with torch.inference_mode():
@@ -93,16 +111,19 @@ class Prefix:
     def _split(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         ids = inputs["input_ids"]
         length = self._length(ids)
-        begun = {name: value[:, :length] if _along(value, ids) else value for name, value in inputs.items()}
+        begun = {name: value[:, :length] if along(value, ids) else value for name, value in inputs.items()}
         if self._kept is None or not equal(self._kept[0], begun):
             self.forget()
             cache = DynamicCache(config=self.network.config.get_text_config())
             self.network(**begun, **{self._name: cache}, **self._short, use_cache=True)
             self._kept = begun, cache
         rest = {name: value for name, value in inputs.items() if not name.startswith("pixel_values")}
-        return {**rest, self._name: copy.deepcopy(self._kept[1])}
+        return {**rest, **self._positions(inputs), self._name: copy.deepcopy(self._kept[1])}
 
-
-def _along(value: Any, ids: Tensor) -> bool:
-    """Whether an input has one value for each token."""
-    return isinstance(value, Tensor) and value.shape == ids.shape
+    def _positions(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the whole prompt, as `generate` would make them, where they are of three dimensions: Qwen2.5-VL's behind a
+        video go on from its height and width and not from its time, which a cache does not tell."""
+        if not hasattr(getattr(self.network, "model", None), "get_rope_index"):
+            return {}
+        ids = inputs["input_ids"]
+        return {"position_ids": self.network._prepare_position_ids_for_generation(ids, dict(inputs))}
