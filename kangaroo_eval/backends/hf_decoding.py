@@ -81,7 +81,7 @@ class Greedy:
         known = inspect.signature(self.network.forward).parameters
         short = {"logits_to_keep": count + 1} if "logits_to_keep" in known else {}
         logits = self.network(**inputs, **short).logits[0, -count - 1 : -1]
-        return float(F.cross_entropy(logits.float(), inputs["input_ids"][0, -count:]))
+        return float(F.cross_entropy(logits.float(), inputs["input_ids"][0, -count:].to(logits.device)))
 
     def _reply(self, row: list[int], limit: int) -> list[int]:
         end = next((place for place, token in enumerate(row) if token in self.stops), len(row))

@@ -68,15 +68,19 @@ def test_parts_in_several_places_answer_as_one_network_does(family, folder, monk
     assert laid_out.settings["device"] == "cpu, meta"
     assert laid_out.prefix.used == plain.prefix.used
     assert answers(laid_out, requests()) == answers(plain, requests())
+    (request,) = requests(["Which?"])
+    assert laid_out.rank(request, ("red", "one")) == plain.rank(request, ("red", "one"))
 
 
 def test_every_gpu_that_is_to_be_seen_is_filled_up_to_nine_tenths(two_gpus):
     assert hf_loading.layout(torch.device("cuda")) == Layout("auto", {0: 90, 1: 45})
 
 
-def test_a_part_that_finds_no_room_on_the_gpus_is_refused(folder, monkeypatch, two_gpus):
-    size = sum(p.numel() * p.element_size() for p in hf.load(folder("qwen2_5_vl")).network.parameters())
-    # Main memory stands for the GPUs.
+def test_a_part_that_finds_no_room_on_the_gpus_is_refused(folder, monkeypatch, request):
+    network = hf.load(folder("qwen2_5_vl"), device="cpu").network
+    size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    # Only now, for what made the model would look for them too. Main memory stands for the GPUs.
+    request.getfixturevalue("two_gpus")
     monkeypatch.setattr(hf_loading, "layout", lambda place: Layout("auto", {"cpu": size // 2}))
     with pytest.raises(UserError, match=r"\d+ of its \d+ parts do not fit on the 2 GPUs .*--gpus-per-model"):
         hf.load(folder("qwen2_5_vl"), device="cpu", device_map="auto")
