@@ -11,31 +11,16 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 pytest.importorskip("transformers")
 
-from backends import hf_models  # noqa: E402 - these need the packages above
+from backends import test_hf_prefix  # noqa: E402 - these need the packages above
 from backends.test_hf import answers, requests  # noqa: E402
-from backends.test_hf_prefix import Counted  # noqa: E402
+from backends.test_hf_prefix import WAYS, Counted  # noqa: E402
 
 from kangaroo_eval import evaluate  # noqa: E402
 from kangaroo_eval.backends import hf  # noqa: E402
 from kangaroo_eval.protocols import ChoiceRanker  # noqa: E402
 
+load = test_hf_prefix.load
 CHOICES = ("A", "It moves to the left.", "one", "")
-WAYS = [(family, "video") for family in hf_models.VIDEO_FAMILIES] + [("llava", "images")]
-
-
-@pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """The model of a family, shown videos one way."""
-    made = {}
-
-    def get(family, shown):
-        if family == "smolvlm":
-            pytest.importorskip("num2words")
-        if family not in made:
-            made[family] = hf_models.save(family, tmp_path_factory.mktemp("hf") / family)
-        return hf.load(str(made[family]), device="cpu", dtype="float32", frames=shown)
-
-    return get
 
 
 def labelled_loss(model, request, candidate):
