@@ -98,11 +98,11 @@ class HFModel:
     def rank(self, request: Request, candidates: Sequence[str]) -> list[float]:
         """The mean token loss of each candidate as the whole reply (protocol `ChoiceRanker`): its tokens as they stand in the
         chat, and the token that ends an answer. Each is a forward pass of its own, behind what is kept of the video."""
-        asked = self._read_alone(request)["input_ids"][0]
         losses = []
-        for candidate in candidates:
-            reply = (request.prefill or "") + candidate
-            with told_as_memory_error(), cpu_threads(self.threads):
+        with told_as_memory_error(), cpu_threads(self.threads):
+            asked = self._read_alone(request)["input_ids"][0]
+            for candidate in candidates:
+                reply = (request.prefill or "") + candidate
                 inputs = self._greedy.ended(self._read_alone(replace(request, prefill=reply or None)))
                 ids = inputs["input_ids"][0]
                 self._note_length(len(ids))

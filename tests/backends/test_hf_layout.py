@@ -11,7 +11,7 @@ pytest.importorskip("torchvision")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from backends import hf_models  # noqa: E402 - these need the packages above
+from backends import hf_models, test_hf  # noqa: E402 - these need the packages above
 from backends.test_hf import answers, requests  # noqa: E402
 
 from kangaroo_eval.backends import hf, hf_loading  # noqa: E402
@@ -22,17 +22,7 @@ FAMILIES = [family for family in hf_models.VIDEO_FAMILIES if family != "smolvlm"
 """Whose packages all come with `accelerate`'s."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """family -> a folder of its tiny model, made once."""
-    made = {}
-
-    def make(family):
-        if family not in made:
-            made[family] = hf_models.save(family, tmp_path_factory.mktemp("hf") / family)
-        return str(made[family])
-
-    return make
+folder = test_hf.folder
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ def two_gpus(monkeypatch):
 
 
 def test_on_cpu_it_is_the_cpu(folder):
-    place = folder("qwen2_5_vl")
+    place = str(folder("qwen2_5_vl"))
     plain = hf.load(place, device="cpu")
     laid_out = hf.load(place, device="cpu", device_map="auto")
     assert answers(laid_out, requests()) == answers(plain, requests())
@@ -56,15 +46,16 @@ def test_on_cpu_it_is_the_cpu(folder):
 def test_parts_in_several_places_answer_as_one_network_does(family, folder, monkeypatch):
     """There is no second GPU in a test: the language model's layers lie on disk, and come and go by the same hooks that
     carry activations from one GPU to the next."""
-    plain = hf.load(folder(family), device="cpu")
+    place = str(folder(family))
+    plain = hf.load(place, device="cpu")
     language = next(name for name, _ in plain.network.named_modules() if name.endswith("language_model"))
     layers = f"{language}.layers."
     parts = [name for name, module in plain.network.named_modules() if not [*module.children()]]
     # Some parameters are no leaf's.
     parts += [name for name, _ in plain.network.named_parameters() if not name.startswith(layers)]
     apart = {name: "disk" if name.startswith(layers) else "cpu" for name in parts}
-    monkeypatch.setattr(hf_loading, "layout", lambda place: Layout(apart))
-    laid_out = hf.load(folder(family), device="cpu", device_map="auto")
+    monkeypatch.setattr(hf_loading, "layout", lambda _: Layout(apart))
+    laid_out = hf.load(place, device="cpu", device_map="auto")
     assert laid_out.settings["device"] == "cpu, meta"
     assert laid_out.prefix.used == plain.prefix.used
     assert answers(laid_out, requests()) == answers(plain, requests())
@@ -77,13 +68,14 @@ def test_every_gpu_that_is_to_be_seen_is_filled_up_to_nine_tenths(two_gpus):
 
 
 def test_a_part_that_finds_no_room_on_the_gpus_is_refused(folder, monkeypatch, request):
-    network = hf.load(folder("qwen2_5_vl"), device="cpu").network
+    place = str(folder("qwen2_5_vl"))
+    network = hf.load(place, device="cpu").network
     size = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     # Only now, for what made the model would look for them too. Main memory stands for the GPUs.
     request.getfixturevalue("two_gpus")
-    monkeypatch.setattr(hf_loading, "layout", lambda place: Layout("auto", {"cpu": size // 2}))
+    monkeypatch.setattr(hf_loading, "layout", lambda _: Layout("auto", {"cpu": size // 2}))
     with pytest.raises(UserError, match=r"\d+ of its \d+ parts do not fit on the 2 GPUs .*--gpus-per-model"):
-        hf.load(folder("qwen2_5_vl"), device="cpu", device_map="auto")
+        hf.load(place, device="cpu", device_map="auto")
 
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])

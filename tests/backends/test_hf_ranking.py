@@ -12,7 +12,7 @@ pytest.importorskip("torchvision")
 pytest.importorskip("transformers")
 
 from backends import test_hf_prefix  # noqa: E402 - these need the packages above
-from backends.test_hf import answers, requests  # noqa: E402
+from backends.test_hf import answers, frames, requests  # noqa: E402
 from backends.test_hf_prefix import WAYS, Counted  # noqa: E402
 
 from kangaroo_eval import evaluate  # noqa: E402
@@ -74,6 +74,26 @@ def test_ranking_between_two_answers_changes_neither(family, shown, load):
         ranked.append(model.rank(dataclasses.replace(request, system=None), ("red", "blue")))
     assert texts == alone
     assert ranked == [model.rank(request, ("red", "blue")) for request in asked]
+
+
+@pytest.mark.parametrize(("family", "shown"), WAYS)
+def test_without_a_video_the_text_alone_is_ranked(family, shown, load):
+    """As in the control without frames."""
+    model = load(family, shown)
+    (request,) = requests(["Which?"], shown=frames(0))
+    losses = model.rank(request, CHOICES)
+    assert losses == pytest.approx([labelled_loss(model, request, each) for each in CHOICES], rel=1e-4)
+
+
+def test_short_memory_is_told_as_such(load, monkeypatch):
+    model = load("qwen2_5_vl", "video")
+
+    def refuse(*_, **__):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(model.reader, "read", refuse)
+    with pytest.raises(MemoryError, match="no room"):
+        model.rank(requests(["Which?"])[0], ["A"])
 
 
 def test_a_begun_answer_goes_on_with_the_choice(load):
