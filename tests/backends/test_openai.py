@@ -540,7 +540,8 @@ def test_a_video_that_the_server_will_not_look_at_costs_its_questions_and_many_s
         ):
             for each in model.respond(request for name in "3456" for request in about(name, "bad")):
                 got.append(each)
-        assert len(got) == 10 and len(server.chats) <= 11 + 12
+        # The eleventh tells; of the two in flight then, one that was refused just before may count as unasked with it.
+        assert len(got) in (9, 10) and len(server.chats) <= 11 + 12
 
 
 # A whole run
